@@ -1,0 +1,7 @@
+import neostandard from 'neostandard'
+
+export default [
+  ...neostandard({ ts: true, ignores: ['dist', '.tap'] }),
+  // A TypeBox schema and its static type share one name.
+  { files: ['**/*.ts'], rules: { '@typescript-eslint/no-redeclare': 'off' } }
+]

@@ -1,0 +1,73 @@
+import type { Batch } from './batch.js'
+import type { ErrorResponse } from './error.js'
+
+/* The examples of the document. The schemas accept each of them: a test says so. */
+
+export type ErrorExample = ErrorResponse
+
+export const EXAMPLE_BATCH = {
+  id: 'batch_abc123',
+  object: 'batch',
+  endpoint: '/v1/chat/completions',
+  errors: null,
+  input_file_id: 'file-abc123',
+  completion_window: '24h',
+  status: 'cancelling',
+  output_file_id: null,
+  error_file_id: null,
+  created_at: 1713894800,
+  in_progress_at: 1713894900,
+  cancelled_at: 1713895200,
+  completed_at: null,
+  request_counts: { total: 100, completed: 45, failed: 0 },
+  metadata: { description: 'Daily batch job' }
+} as const satisfies Batch
+
+export const EXAMPLE_ENDED_BATCH = {
+  ...EXAMPLE_BATCH,
+  id: 'batch_completed',
+  status: 'completed',
+  output_file_id: 'file-def456',
+  cancelled_at: null,
+  completed_at: 1713898500,
+  request_counts: { total: 100, completed: 100, failed: 0 }
+} as const satisfies Batch
+
+const failure = (message: string, type: string, code: string | null, param: string | null = null): ErrorExample =>
+  ({ error: { message, type, param, code }, provider: 'openai' })
+
+const refusal = (message: string, code: string | null, param: string | null = null): ErrorExample =>
+  ({ error: { message, type: 'invalid_request_error', param, code } })
+
+/** Examples of errors, by the status that they are answered with and a name. */
+export const EXAMPLE_ERRORS = {
+  400: {
+    missing_provider: refusal('Name the provider that holds the batch in the header x-portkey-provider: openai, groq.', 'missing_provider', 'x-portkey-provider'),
+    unknown_provider: refusal('There is no provider \'opnai\' here; these are: openai, groq.', 'unknown_provider', 'x-portkey-provider'),
+    unsupported_provider: refusal('Batches of \'fireworks-ai\' cannot be cancelled here: Its only way to stop a batch is to delete the job and its record.', 'unsupported_provider', 'x-portkey-provider'),
+    invalid_batch_id: failure('The id of a batch should be 1 to 512 printable characters, and neither \'.\' nor \'..\'.', 'invalid_request_error', 'invalid_batch_id', 'id'),
+    invalid_header: failure('Header \'x-portkey-custom-host\' names a host that the operator does not trust; see the option trustedHosts.', 'invalid_request_error', 'invalid_header', 'x-portkey-custom-host')
+  },
+  401: {
+    missing_credentials: failure('No credential that \'openai\' can use came with the call.', 'invalid_request_error', 'missing_credentials', 'authorization'),
+    refused: failure('Incorrect API key provided.', 'invalid_request_error', 'invalid_api_key')
+  },
+  403: { refused: failure('You have insufficient permissions for this operation.', 'invalid_request_error', null) },
+  404: { missing: failure('No batch found with id \'batch_nope\'.', 'invalid_request_error', 'batch_not_found') },
+  409: failure('Cannot cancel a batch with status \'completed\'.', 'invalid_request_error', 'batch_not_cancellable'),
+  413: { too_large: refusal('Request body is too large', 'FST_ERR_CTP_BODY_TOO_LARGE') },
+  415: { no_type: refusal('Unsupported Media Type', 'FST_ERR_CTP_INVALID_MEDIA_TYPE') },
+  429: { limited: failure('Rate limit reached for requests.', 'requests', 'rate_limit_exceeded') },
+  500: {
+    internal_error: { error: { message: 'Internal error', type: 'server_error', param: null, code: 'internal_error' } },
+    upstream_error: failure('The server had an error while processing your request.', 'server_error', 'upstream_error')
+  },
+  502: {
+    unreachable: failure('The provider could not be reached, so it is not known whether the batch was cancelled. The call may be repeated.', 'server_error', 'upstream_unreachable'),
+    invalid: failure('The provider answered something that is no batch, so it is not known whether the batch was cancelled. The call may be repeated.', 'server_error', 'upstream_invalid_response')
+  },
+  503: { unavailable: failure('The engine is currently overloaded, please try again later.', 'server_error', 'upstream_error') },
+  504: { late: failure('The provider did not answer in time, so it is not known whether the batch was cancelled. The call may be repeated.', 'server_error', 'upstream_timeout') },
+  '4XX': { refused: failure('The input is not valid.', 'invalid_request_error', null) },
+  '5XX': { failed: failure('The provider answered 520.', 'server_error', 'upstream_error') }
+} as const
