@@ -1,0 +1,37 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
+/** What a client may learn from a provider's headers: when to come again, what is left, which request it was. */
+const PASSED = /^(retry-after|retry-after-ms|x-should-retry|(x-|anthropic-)?ratelimit-.+|x-ms-ratelimit-.+)$/
+
+/** The names under which providers tell the id of a request, the best known first. */
+const REQUEST_ID = ['x-request-id', 'request-id', 'x-amzn-requestid', 'apim-request-id', 'x-ms-request-id']
+
+/** Anything else could split a header or fail to be written. */
+const PRINTABLE = /^[\x20-\x7e]{1,1024}$/
+
+export type ResponseHeaders = IncomingHttpHeaders | Headers | undefined
+export type PassedHeaders = Record<string, string>
+
+/** The headers of a provider's answer that reach the client; the id of the request under `x-request-id`. */
+export function passHeaders (headers: ResponseHeaders): PassedHeaders {
+  const passed: PassedHeaders = {}
+  if (headers === undefined) return passed
+  // Any `Headers` will do: SDKs bring their own.
+  const entries = typeof headers.entries === 'function' ? headers.entries() : Object.entries(headers)
+  const ids = new Map<string, string>()
+  for (const [name, value] of entries) {
+    if (typeof value !== 'string' || !PRINTABLE.test(value)) continue
+    const lower = name.toLowerCase()
+    if (PASSED.test(lower)) passed[lower] = value
+    else if (REQUEST_ID.includes(lower)) ids.set(lower, value)
+  }
+  const id = REQUEST_ID.find(name => ids.has(name))
+  if (id !== undefined) passed['x-request-id'] = ids.get(id) as string
+  return passed
+}
+
+/** The value of a header, where it has one: an empty header says as much as none. */
+export function headerOf (headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name]
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

@@ -1,0 +1,179 @@
+import { Type } from '@sinclair/typebox'
+import { isObject, readErrorBody } from '../error-shape.js'
+import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidResponse, ProviderError, type ErrorDetails } from '../errors.js'
+import type { Batch, BatchAnswer, BatchCall, BatchForwarder, ProviderTraits } from '../forwarder.js'
+import { headerOf } from '../headers.js'
+import { keepText } from '../verbatim.js'
+import { builtIn } from './index.js'
+import { isRefusal, isToken, parseBase, type Action, type Base, type Provider, type Refusal, type Setting, type Target } from './provider.js'
+import { createUpstream, type UpstreamAnswer } from './upstream.js'
+
+export interface ForwardOptions {
+  /** The providers that are served, by the name that `x-portkey-provider` gives. Default: `builtIn`. */
+  readonly providers?: Readonly<Record<string, Provider | Refusal>>
+  /**
+   * The hosts that `x-portkey-custom-host` may name: `host`, `host:port` or an origin. They are reached by https,
+   * and by http only where the entry says `http://`. Default: none.
+   */
+  readonly trustedHosts?: readonly string[]
+}
+
+/** A call that passed every check, ready to be sent. */
+interface Prepared extends Target {
+  readonly provider: Provider
+  readonly extraHeaders: Readonly<Record<string, string>>
+}
+
+/** What every provider takes besides its own headers. */
+const COMMON_HEADERS = {
+  authorization: Type.String({ description: 'The credential for the provider, as `Bearer <key>`.' }),
+  'x-portkey-custom-host': Type.String({ description: 'The base URL to use in place of the provider\'s own, such as `https://llm.example.com/v1`; only hosts that the operator trusts.' }),
+  'x-portkey-forward-headers': Type.String({ pattern: '^[!#$%&\'*+.^_`|~0-9A-Za-z-]+( *, *[!#$%&\'*+.^_`|~0-9A-Za-z-]+)*$', description: 'Names of headers of this request, separated by commas, to send on to the provider, such as `x-tenant, x-team`.' })
+}
+
+/**
+ * Forwards calls to providers over HTTP, with the credentials of the server or of the client.
+ *
+ * What is given is exactly what is served. Throws `FST_BATCH_CANCEL_INVALID_OPTION` when an option cannot work.
+ */
+export function forwardToProviders ({ providers = builtIn, trustedHosts = [] }: ForwardOptions = {}): Required<BatchForwarder> {
+  const served = new Map(Object.entries(checkedProviders(providers)))
+  const trusted = new Set(checkedHosts(trustedHosts))
+  const send = createUpstream()
+  const prepared = new WeakMap<BatchCall, Promise<Prepared>>()
+
+  function prepareOnce (call: BatchCall): Promise<Prepared> {
+    let target = prepared.get(call)
+    if (target === undefined) {
+      target = prepare(providerOf(served, call), call, trusted)
+      prepared.set(call, target)
+    }
+    return target
+  }
+
+  async function ask (action: Action, call: BatchCall): Promise<BatchAnswer> {
+    const target = await prepareOnce(call)
+    const { provider, base, extraHeaders } = target
+    const request = await provider.request(action, target)
+    const answer = await send(base.origin, { ...request, headers: { ...extraHeaders, ...request.headers } })
+    return { batch: readBatch(answer, target, action), headers: answer.headers }
+  }
+
+  return {
+    cancel: (call) => ask('cancel', call),
+    async retrieve (call) {
+      const { batch, headers } = await ask('retrieve', call)
+      if (batch === null) throw invalidResponse('The provider showed no batch when it was read.')
+      return headers === undefined ? { batch } : { batch, headers }
+    },
+    providers: new Map([...served].map(([name, provider]) => [name, traitsOf(provider)]))
+  }
+}
+
+/** Only what may be known: a provider holds the server's credential. */
+const traitsOf = ({ refusal, id, headers }: Provider | Refusal): ProviderTraits => ({
+  ...refusal !== undefined && { refusal },
+  ...id !== undefined && { id },
+  headers: { ...COMMON_HEADERS, ...headers }
+})
+
+function providerOf (served: ReadonlyMap<string, Provider | Refusal>, { provider: name }: BatchCall): Provider {
+  const provider = served.get(name)
+  // The plugin lets only served providers through: this is a hook that changed the name.
+  if (provider === undefined || isRefusal(provider)) throw internalError(`No provider '${name}' is served.`)
+  return provider
+}
+
+async function prepare (provider: Provider, call: BatchCall, trusted: ReadonlySet<string>): Promise<Prepared> {
+  const { batchId, headers } = call
+  const base = customBase(provider, call, trusted) ?? await ownBase(provider.baseUrl, call)
+  return { provider, base, batchId, headers, extraHeaders: forwardedHeaders(provider, call), credential: await credentialOf(provider, call) }
+}
+
+const refused = (header: string, reason: string) => new BatchCancelError('invalid_header', `Header '${header}' ${reason}`, { param: header })
+
+const CUSTOM_HOST = 'x-portkey-custom-host'
+
+function customBase ({ apiKey, accountHeaders = [] }: Provider, { headers }: BatchCall, trusted: ReadonlySet<string>): Base | undefined {
+  if (apiKey !== undefined) {
+    const chosen = [CUSTOM_HOST, ...accountHeaders].find(name => headerOf(headers, name) !== undefined)
+    if (chosen !== undefined) throw refused(chosen, 'is not taken: the server chose the host and the account of this provider.')
+  }
+  const url = headerOf(headers, CUSTOM_HOST)
+  if (url === undefined) return undefined
+  const base = parseBase(url)
+  if (base === undefined) throw refused(CUSTOM_HOST, 'should be an http or https URL without userinfo, query and fragment.')
+  if (!trusted.has(base.origin)) throw refused(CUSTOM_HOST, 'names a host that the operator does not trust; see the option trustedHosts.')
+  return base
+}
+
+async function ownBase (setting: Setting, call: BatchCall): Promise<Base> {
+  const url = await resolve(setting, call)
+  const base = url === undefined ? undefined : parseBase(url)
+  if (base === undefined) throw internalError(`baseUrl of '${call.provider}' gave no http or https URL.`)
+  return base
+}
+
+async function credentialOf ({ apiKey, credential }: Provider, call: BatchCall): Promise<string> {
+  const key = apiKey === undefined ? credential(call.headers) : await resolve(apiKey, call)
+  if (key !== undefined && isToken(key)) return key
+  throw new BatchCancelError('missing_credentials', `No credential that '${call.provider}' can use came with the call.`, { param: 'authorization' })
+}
+
+const resolve = (setting: Setting, call: BatchCall) => typeof setting === 'function' ? setting(call) : setting
+
+/** Never sent on: what belongs to one connection, to the message, or is a secret of the client for somebody else. */
+const NEVER_FORWARDED = /^(connection|keep-alive|proxy-.+|te|trailer|transfer-encoding|upgrade|expect|host|content-.+|cookie|authorization|accept-encoding|x-portkey-.+)$/
+
+function forwardedHeaders ({ ownHeaders }: Provider, { headers }: BatchCall): Record<string, string> {
+  const names = headerOf(headers, 'x-portkey-forward-headers')
+  const forwarded: Record<string, string> = {}
+  for (const name of names?.toLowerCase().split(',').map(part => part.trim()) ?? []) {
+    const value = headerOf(headers, name)
+    if (value !== undefined && !NEVER_FORWARDED.test(name) && !ownHeaders.includes(name)) forwarded[name] = value
+  }
+  return forwarded
+}
+
+function readBatch ({ status, headers, text }: UpstreamAnswer, target: Prepared, action: Action): Batch | null {
+  const body = parseJson(text)
+  if (status >= 400 && status <= 599) throw new ProviderError(status, errorDetails(status, body, text, target), headers)
+  if (status < 200 || status > 299) throw invalidResponse(`The provider answered ${status}.`)
+  const batch = target.provider.batch(body, target, action)
+  if (batch === undefined) throw invalidResponse(`The provider answered ${status} without a batch.`)
+  return batch === body && batch !== null ? keepText(batch, text) : batch
+}
+
+function parseJson (text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** The provider's own words; plain ones where it sent no JSON, but never a page. */
+function errorDetails (status: number, body: unknown, text: string, { credential }: Target): ErrorDetails {
+  const plain = body === undefined && !text.includes('<') ? text : undefined
+  const details = readErrorBody(body ?? plain) ?? { message: `The provider answered ${status}.` }
+  return { ...details, message: details.message.replaceAll(credential, '***') }
+}
+
+function checkedProviders (providers: NonNullable<ForwardOptions['providers']>): NonNullable<ForwardOptions['providers']> {
+  if (!isObject(providers)) throw new FST_BATCH_CANCEL_INVALID_OPTION('providers should be an object of providers by name.')
+  for (const [name, provider] of Object.entries(providers)) {
+    if (!isObject(provider) || (typeof provider['request'] !== 'function' && typeof provider['refusal'] !== 'string')) {
+      throw new FST_BATCH_CANCEL_INVALID_OPTION(`providers['${name}'] should be a provider, such as openai() makes one.`)
+    }
+  }
+  return providers
+}
+
+function checkedHosts (hosts: readonly string[]): string[] {
+  if (!Array.isArray(hosts)) throw new FST_BATCH_CANCEL_INVALID_OPTION('trustedHosts should be an array of hosts.')
+  return hosts.map(host => {
+    const base = typeof host === 'string' ? parseBase(/^https?:\/\//.test(host) ? host : `https://${host}`) : undefined
+    if (base === undefined || base.path !== '') throw new FST_BATCH_CANCEL_INVALID_OPTION(`trustedHosts should hold hosts such as 'llm.example.com:8443' or origins such as 'http://10.0.0.5:8000'; '${String(host)}' is neither.`)
+    return base.origin
+  })
+}

@@ -1,0 +1,122 @@
+import { Type, type TSchema } from '@sinclair/typebox'
+import { BATCH_STATUSES, BatchMetadata, BatchRequestCounts, BatchUsage, isBatch, type Batch, type BatchStatus } from '../../schemas/batch.js'
+import { wholeBatch } from '../batch.js'
+import { isObject } from '../error-shape.js'
+import { headerOf } from '../headers.js'
+import { bearerToken, checkProviderOptions, type Provider, type ProviderOptions, type Target } from './provider.js'
+import { toldAs, toldErrors, toldSeconds, toldString } from './told.js'
+
+/** How a provider speaks OpenAI's shape: all that is its own. */
+export interface Dialect {
+  readonly baseUrl: string
+  /** Request headers of ours, and the upstream headers that they are sent as. */
+  readonly sends?: Readonly<Record<string, { readonly as: string, readonly schema: TSchema, readonly account?: boolean }>>
+  /** Where a cancel is a DELETE of the batch. */
+  readonly cancelMethod?: 'DELETE'
+  /** Statuses of its own, in lower case, and what they are to OpenAI. */
+  readonly statuses?: Readonly<Record<string, BatchStatus>>
+}
+
+const Text = (description: string) => Type.String({ pattern: '^[\\x21-\\x7e]{1,256}$', description })
+
+/**
+ * The providers that speak OpenAI's shape. Sources: the official npm packages openai and groq-sdk; else the
+ * documentation of each provider. A new one takes one line here.
+ */
+const DIALECTS = {
+  openai: {
+    baseUrl: 'https://api.openai.com/v1',
+    sends: {
+      'x-portkey-openai-organization': { as: 'openai-organization', account: true, schema: Text('The organization at OpenAI.') },
+      'x-portkey-openai-project': { as: 'openai-project', account: true, schema: Text('The project at OpenAI.') },
+      'x-portkey-openai-beta': { as: 'openai-beta', schema: Text('The beta features of OpenAI to use.') },
+      'openai-beta': { as: 'openai-beta', schema: Text('The same, under OpenAI\'s own name.') }
+    }
+  },
+  groq: { baseUrl: 'https://api.groq.com/openai/v1' },
+  deepinfra: { baseUrl: 'https://api.deepinfra.com/v1/openai' },
+  parasail: { baseUrl: 'https://api.parasail.io/v1' },
+  cerebras: { baseUrl: 'https://api.cerebras.ai/v1', cancelMethod: 'DELETE' },
+  moonshot: { baseUrl: 'https://api.moonshot.ai/v1' },
+  dashscope: { baseUrl: 'https://dashscope.aliyuncs.com/compatible-mode/v1' },
+  zhipu: { baseUrl: 'https://open.bigmodel.cn/api/paas/v4' },
+  siliconflow: { baseUrl: 'https://api.siliconflow.cn/v1', statuses: { in_queue: 'validating' } },
+  morph: { baseUrl: 'https://api.morphllm.com/v1' }
+} satisfies Record<string, Dialect>
+
+export type OpenAICompatible = keyof typeof DIALECTS
+
+/** A factory for each provider that speaks OpenAI's shape. */
+export const openaiCompatible = Object.fromEntries(
+  Object.entries(DIALECTS).map(([name, dialect]) => [name, (options: ProviderOptions = {}) => speaking(dialect, name, options)])
+) as Record<OpenAICompatible, (options?: ProviderOptions) => Provider>
+
+/** OpenAI, or with a `baseUrl` any server that speaks its shape, such as vLLM. Throws when an option cannot work. */
+export const openai = openaiCompatible.openai
+
+function speaking (dialect: Dialect, name: string, options: ProviderOptions): Provider {
+  checkProviderOptions(name, options)
+  const sends = Object.entries(dialect.sends ?? {})
+  return {
+    baseUrl: options.baseUrl ?? dialect.baseUrl,
+    apiKey: options.apiKey,
+    headers: Object.fromEntries(sends.map(([header, { schema }]) => [header, schema])),
+    accountHeaders: sends.filter(([, { account }]) => account === true).map(([header]) => header),
+    ownHeaders: ['authorization', ...sends.map(([, { as }]) => as)],
+    credential: bearerToken,
+    request (action, { base, batchId, credential, headers }) {
+      const batch = `${base.path}/batches/${encodeURIComponent(batchId)}`
+      const sent: Record<string, string> = { authorization: `Bearer ${credential}` }
+      for (const [header, { as }] of sends) {
+        const value = headerOf(headers, header)
+        if (value !== undefined) sent[as] ??= value
+      }
+      if (action === 'retrieve') return { method: 'GET', path: batch, headers: sent }
+      if (dialect.cancelMethod === 'DELETE') return { method: 'DELETE', path: batch, headers: sent }
+      return { method: 'POST', path: `${batch}/cancel`, headers: sent }
+    },
+    batch: (body, target) => isBatch(body) ? body : toBatch(body, target, dialect)
+  }
+}
+
+/** A batch that is OpenAI's in all but some fields. */
+function toBatch (body: unknown, { batchId }: Target, { statuses = {} }: Dialect): Batch | undefined {
+  if (!isObject(body)) return undefined
+  const status = toStatus(body, statuses)
+  if (status === undefined) return undefined
+  return wholeBatch({
+    id: batchId,
+    endpoint: toldString(body['endpoint']) ?? '',
+    model: toldString(body['model']),
+    errors: toldErrors(body['errors']),
+    input_file_id: toldString(body['input_file_id']) ?? '',
+    completion_window: toldString(body['completion_window']) ?? '',
+    status,
+    output_file_id: toldString(body['output_file_id']),
+    error_file_id: toldString(body['error_file_id']),
+    created_at: toldSeconds(body['created_at']) ?? 0,
+    in_progress_at: toldSeconds(body['in_progress_at']),
+    expires_at: toldSeconds(body['expires_at']),
+    finalizing_at: toldSeconds(body['finalizing_at']),
+    completed_at: toldSeconds(body['completed_at']),
+    failed_at: toldSeconds(body['failed_at']),
+    expired_at: toldSeconds(body['expired_at']),
+    cancelling_at: toldSeconds(body['cancelling_at']),
+    cancelled_at: toldSeconds(body['cancelled_at']),
+    request_counts: toldAs(BatchRequestCounts, body['request_counts']),
+    usage: toldAs(BatchUsage, body['usage']),
+    metadata: toldAs(BatchMetadata, body['metadata']),
+    provider_batch: body
+  })
+}
+
+const STATUSES: ReadonlySet<string> = new Set(BATCH_STATUSES)
+
+function toStatus (body: Record<string, unknown>, own: Readonly<Record<string, BatchStatus>>): BatchStatus | undefined {
+  const told = toldString(body['status'])?.toLowerCase()
+  if (told === undefined) return undefined
+  if (STATUSES.has(told)) return told as BatchStatus
+  if (Object.hasOwn(own, told)) return own[told]
+  // Cerebras documents `calling` for a batch whose cancel has begun.
+  return toldSeconds(body['cancelling_at']) !== null && toldSeconds(body['cancelled_at']) === null ? 'cancelling' : undefined
+}

@@ -1,0 +1,86 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Batch, BatchCall, ProviderTraits } from '../forwarder.js'
+import { FST_BATCH_CANCEL_INVALID_OPTION } from '../errors.js'
+
+/** What the server sets for a provider: a value, or a function of the call that finds it. */
+export type Setting = string | ((call: BatchCall) => string | undefined | Promise<string | undefined>)
+
+export interface ProviderOptions {
+  /** Where the provider's API starts; http or https, no userinfo, query or fragment. Default: the provider's own address. */
+  readonly baseUrl?: Setting
+  /** The server's credential. With it no header of a client chooses another one, or the host or account that it is for. Default: the client's own. */
+  readonly apiKey?: Setting
+}
+
+export type Action = 'cancel' | 'retrieve'
+
+/** Where an API starts, its path without a slash at the end. */
+export interface Base {
+  readonly origin: string
+  readonly path: string
+}
+
+/** All that a provider needs to know of a call. */
+export interface Target {
+  readonly base: Base
+  readonly batchId: string
+  readonly credential: string
+  readonly headers: IncomingHttpHeaders
+}
+
+export interface UpstreamRequest {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  /** Path and query, below the origin of the base. */
+  readonly path: string
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/** A provider: a call in, an HTTP request out; an HTTP answer in, a batch out. It does no I/O of its own. */
+export interface Provider extends ProviderTraits {
+  readonly baseUrl: Setting
+  readonly apiKey?: Setting | undefined
+  /** The request headers with which a client chooses an account; refused where the server has a credential. */
+  readonly accountHeaders?: readonly string[]
+  /** The upstream headers that are this provider's to set, which no `x-portkey-forward-headers` may add. */
+  readonly ownHeaders: readonly string[]
+  /** The credential that the client brought, if this provider can use it. */
+  credential (headers: IncomingHttpHeaders): string | undefined
+  request (action: Action, target: Target): UpstreamRequest | Promise<UpstreamRequest>
+  /** The batch in the body of a 2xx; `null`: accepted, as documented, without showing it; `undefined`: not this provider's answer. */
+  batch (body: unknown, target: Target, action: Action): Batch | null | undefined
+}
+
+/** A provider whose cancel cannot keep the promise, with the reason. */
+export interface Refusal extends ProviderTraits {
+  readonly refusal: string
+}
+
+export const isRefusal = (provider: Provider | Refusal): provider is Refusal => provider.refusal !== undefined
+
+const BEARER = /^(?:bearer +)?(?!bearer$)([\x21-\x7e]+)$/i
+
+/** The token of an Authorization header, with or without `Bearer` before it; of another scheme nothing. */
+export const bearerToken = (headers: IncomingHttpHeaders): string | undefined =>
+  headers.authorization === undefined ? undefined : BEARER.exec(headers.authorization.trim())?.[1]
+
+/** Where an API starts by its URL; `undefined` where the URL has what no base may have. */
+export function parseBase (url: string): Base | undefined {
+  if (/[?#@\\]/.test(url) || !URL.canParse(url)) return undefined
+  const { protocol, origin, pathname } = new URL(url)
+  if (protocol !== 'https:' && protocol !== 'http:') return undefined
+  return { origin, path: pathname.replace(/\/+$/, '') }
+}
+
+/** Checks what every factory takes, once, when the server is set up. */
+export function checkProviderOptions (name: string, { baseUrl, apiKey }: ProviderOptions): void {
+  if (baseUrl !== undefined && typeof baseUrl !== 'function' && (typeof baseUrl !== 'string' || parseBase(baseUrl) === undefined)) {
+    throw new FST_BATCH_CANCEL_INVALID_OPTION(`${name}({ baseUrl }) should be a function or an http or https URL without userinfo, query and fragment.`)
+  }
+  if (apiKey !== undefined && typeof apiKey !== 'function' && (typeof apiKey !== 'string' || !isToken(apiKey))) {
+    throw new FST_BATCH_CANCEL_INVALID_OPTION(`${name}({ apiKey }) should be a function or a string of visible ASCII characters.`)
+  }
+}
+
+export const isToken = (value: string) => /^[\x21-\x7e]+$/.test(value)

@@ -1,0 +1,45 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { Agent } from 'undici'
+import { invalidResponse } from '../errors.js'
+import type { UpstreamRequest } from './provider.js'
+
+export interface UpstreamAnswer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly text: string
+}
+
+/** Sends one request and reads its whole answer. Throws undici's network errors, and `upstream_invalid_response` for an answer nobody would send. */
+export type Upstream = (origin: string, request: UpstreamRequest) => Promise<UpstreamAnswer>
+
+/** A batch is a few kilobytes; anything like this is no batch. */
+const LARGEST_ANSWER = 1024 * 1024
+
+/** Only cleans up after an answer that nobody waits for any more: the plugin keeps the time of a call. In milliseconds. */
+const ABANDONED = 60_000
+
+/** The one HTTP client: pools of kept-alive connections, no redirect followed, no cookie kept, no proxy taken from the environment. */
+export function createUpstream (): Upstream {
+  const agent = new Agent({ maxResponseSize: LARGEST_ANSWER, headersTimeout: ABANDONED, bodyTimeout: ABANDONED })
+
+  return async (origin, { method, path, headers, body = null }) => {
+    try {
+      const response = await agent.request({
+        origin,
+        path,
+        method,
+        headers: { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'fastify-batch-cancel', ...headers },
+        body
+      })
+      const text = await response.body.text()
+      if (encoded(response.headers)) throw invalidResponse(`The answer came encoded as ${response.headers['content-encoding']}.`)
+      return { status: response.statusCode, headers: response.headers, text }
+    } catch (error) {
+      throw tooLarge(error) ? invalidResponse('The answer was larger than 1 MiB.', error) : error
+    }
+  }
+}
+
+const encoded = ({ 'content-encoding': encoding = 'identity' }: IncomingHttpHeaders) => encoding !== 'identity'
+
+const tooLarge = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE'
