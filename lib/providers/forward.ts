@@ -86,16 +86,25 @@ function providerOf (served: ReadonlyMap<string, Provider | Refusal>, { provider
 
 async function prepare (provider: Provider, call: BatchCall, trusted: ReadonlySet<string>): Promise<Prepared> {
   const { batchId, headers } = call
-  const base = customBase(provider, call, trusted) ?? await ownBase(provider.baseUrl, call)
-  return { provider, base, batchId, headers, extraHeaders: forwardedHeaders(provider, call), credential: await credentialOf(provider, call) }
+  const otherBase = customBase(provider, call, trusted) ?? await operatorBase(provider, call)
+  const place = provider.locate({ batchId, headers, hasBase: otherBase !== undefined })
+  return {
+    provider,
+    base: otherBase ?? place.base,
+    place,
+    batchId,
+    headers,
+    extraHeaders: forwardedHeaders(provider, call),
+    credential: await credentialOf(provider, call)
+  }
 }
 
 const refused = (header: string, reason: string) => new BatchCancelError('invalid_header', `Header '${header}' ${reason}`, { param: header })
 
 const CUSTOM_HOST = 'x-portkey-custom-host'
 
-function customBase ({ apiKey, accountHeaders = [] }: Provider, { headers }: BatchCall, trusted: ReadonlySet<string>): Base | undefined {
-  if (apiKey !== undefined) {
+function customBase ({ serverCredential, accountHeaders = [] }: Provider, { headers }: BatchCall, trusted: ReadonlySet<string>): Base | undefined {
+  if (serverCredential !== undefined) {
     const chosen = [CUSTOM_HOST, ...accountHeaders].find(name => headerOf(headers, name) !== undefined)
     if (chosen !== undefined) throw refused(chosen, 'is not taken: the server chose the host and the account of this provider.')
   }
@@ -107,20 +116,22 @@ function customBase ({ apiKey, accountHeaders = [] }: Provider, { headers }: Bat
   return base
 }
 
-async function ownBase (setting: Setting, call: BatchCall): Promise<Base> {
-  const url = await resolve(setting, call)
+async function operatorBase ({ baseUrl }: Provider, call: BatchCall): Promise<Base | undefined> {
+  if (baseUrl === undefined) return undefined
+  const url = await resolve(baseUrl, call)
   const base = url === undefined ? undefined : parseBase(url)
   if (base === undefined) throw internalError(`baseUrl of '${call.provider}' gave no http or https URL.`)
   return base
 }
 
-async function credentialOf ({ apiKey, credential }: Provider, call: BatchCall): Promise<string> {
-  const key = apiKey === undefined ? credential(call.headers) : await resolve(apiKey, call)
-  if (key !== undefined && isToken(key)) return key
+async function credentialOf ({ serverCredential, clientCredential }: Provider, call: BatchCall): Promise<unknown> {
+  const credential = serverCredential === undefined ? clientCredential(call.headers) : await resolve(serverCredential, call)
+  if (credential !== undefined && (typeof credential !== 'string' || isToken(credential))) return credential
   throw new BatchCancelError('missing_credentials', `No credential that '${call.provider}' can use came with the call.`, { param: 'authorization' })
 }
 
-const resolve = (setting: Setting, call: BatchCall) => typeof setting === 'function' ? setting(call) : setting
+const resolve = <T>(setting: Setting<T>, call: BatchCall): T | undefined | Promise<T | undefined> =>
+  typeof setting === 'function' ? (setting as (call: BatchCall) => T | undefined | Promise<T | undefined>)(call) : setting
 
 /** Never sent on: what belongs to one connection, to the message, or is a secret of the client for somebody else. */
 const NEVER_FORWARDED = /^(connection|keep-alive|proxy-.+|te|trailer|transfer-encoding|upgrade|expect|host|content-.+|cookie|authorization|accept-encoding|x-portkey-.+)$/
@@ -156,8 +167,16 @@ function parseJson (text: string): unknown {
 function errorDetails (status: number, body: unknown, text: string, { credential }: Target): ErrorDetails {
   const plain = body === undefined && !text.includes('<') ? text : undefined
   const details = readErrorBody(body ?? plain) ?? { message: `The provider answered ${status}.` }
-  return { ...details, message: details.message.replaceAll(credential, '***') }
+  return { ...details, message: secretsOf(credential).reduce((message, secret) => message.replaceAll(secret, '***'), details.message) }
 }
+
+/** Anything shorter is no secret, and would tear words apart. */
+const SHORTEST_SECRET = 8
+
+/** Some providers repeat the key that they refuse; it may be the server's. */
+const secretsOf = (credential: unknown): string[] =>
+  (typeof credential === 'string' ? [credential] : Object.values(credential as object))
+    .filter(value => typeof value === 'string' && value.length >= SHORTEST_SECRET)
 
 function checkedProviders (providers: NonNullable<ForwardOptions['providers']>): NonNullable<ForwardOptions['providers']> {
   if (!isObject(providers)) throw new FST_BATCH_CANCEL_INVALID_OPTION('providers should be an object of providers by name.')

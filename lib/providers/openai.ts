@@ -3,7 +3,7 @@ import { BATCH_STATUSES, BatchMetadata, BatchRequestCounts, BatchUsage, isBatch,
 import { wholeBatch } from '../batch.js'
 import { isObject } from '../error-shape.js'
 import { headerOf } from '../headers.js'
-import { bearerToken, checkProviderOptions, type Provider, type ProviderOptions, type Target } from './provider.js'
+import { bearerToken, checkProviderOptions, parseBase, type Base, type Provider, type ProviderOptions, type Target } from './provider.js'
 import { toldAs, toldErrors, toldSeconds, toldString } from './told.js'
 
 /** How a provider speaks OpenAI's shape: all that is its own. */
@@ -49,21 +49,23 @@ export type OpenAICompatible = keyof typeof DIALECTS
 /** A factory for each provider that speaks OpenAI's shape. */
 export const openaiCompatible = Object.fromEntries(
   Object.entries(DIALECTS).map(([name, dialect]) => [name, (options: ProviderOptions = {}) => speaking(dialect, name, options)])
-) as Record<OpenAICompatible, (options?: ProviderOptions) => Provider>
+) as Record<OpenAICompatible, (options?: ProviderOptions) => Provider<string>>
 
 /** OpenAI, or with a `baseUrl` any server that speaks its shape, such as vLLM. Throws when an option cannot work. */
 export const openai = openaiCompatible.openai
 
-function speaking (dialect: Dialect, name: string, options: ProviderOptions): Provider {
+function speaking (dialect: Dialect, name: string, options: ProviderOptions): Provider<string> {
   checkProviderOptions(name, options)
   const sends = Object.entries(dialect.sends ?? {})
+  const place = { base: parseBase(dialect.baseUrl) as Base }
   return {
-    baseUrl: options.baseUrl ?? dialect.baseUrl,
-    apiKey: options.apiKey,
+    baseUrl: options.baseUrl,
+    serverCredential: options.apiKey,
     headers: Object.fromEntries(sends.map(([header, { schema }]) => [header, schema])),
     accountHeaders: sends.filter(([, { account }]) => account === true).map(([header]) => header),
     ownHeaders: ['authorization', ...sends.map(([, { as }]) => as)],
-    credential: bearerToken,
+    locate: () => place,
+    clientCredential: bearerToken,
     request (action, { base, batchId, credential, headers }) {
       const batch = `${base.path}/batches/${encodeURIComponent(batchId)}`
       const sent: Record<string, string> = { authorization: `Bearer ${credential}` }

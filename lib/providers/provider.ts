@@ -3,7 +3,7 @@ import type { Batch, BatchCall, ProviderTraits } from '../forwarder.js'
 import { FST_BATCH_CANCEL_INVALID_OPTION } from '../errors.js'
 
 /** What the server sets for a provider: a value, or a function of the call that finds it. */
-export type Setting = string | ((call: BatchCall) => string | undefined | Promise<string | undefined>)
+export type Setting<T = string> = T | ((call: BatchCall) => T | undefined | Promise<T | undefined>)
 
 export interface ProviderOptions {
   /** Where the provider's API starts; http or https, no userinfo, query or fragment. Default: the provider's own address. */
@@ -20,11 +20,25 @@ export interface Base {
   readonly path: string
 }
 
-/** All that a provider needs to know of a call. */
-export interface Target {
-  readonly base: Base
+/** What a provider looks at in order to find where a batch is held. */
+export interface Located {
   readonly batchId: string
-  readonly credential: string
+  readonly headers: IncomingHttpHeaders
+  /** Whether the operator, or a host that the operator trusts, stands in for the provider's own address. */
+  readonly hasBase: boolean
+}
+
+/** Where a batch is held: the provider's own base, and what else it reads from the id and the headers. */
+export interface Place {
+  readonly base: Base
+}
+
+/** All that a provider needs in order to make a request. */
+export interface Target<C = unknown, P extends Place = Place> {
+  readonly base: Base
+  readonly place: P
+  readonly batchId: string
+  readonly credential: C
   readonly headers: IncomingHttpHeaders
 }
 
@@ -37,19 +51,26 @@ export interface UpstreamRequest {
   readonly body?: string
 }
 
-/** A provider: a call in, an HTTP request out; an HTTP answer in, a batch out. It does no I/O of its own. */
-export interface Provider extends ProviderTraits {
-  readonly baseUrl: Setting
-  readonly apiKey?: Setting | undefined
+/**
+ * A provider: a call in, an HTTP request out; an HTTP answer in, a batch out. It does no I/O of its own.
+ * `C` is the kind of its credential, `P` what it needs to know of a place.
+ */
+export interface Provider<C = unknown, P extends Place = Place> extends ProviderTraits {
+  /** The operator's base URL. */
+  readonly baseUrl?: Setting | undefined
+  /** The server's credential. */
+  readonly serverCredential?: Setting<C> | undefined
   /** The request headers with which a client chooses an account; refused where the server has a credential. */
   readonly accountHeaders?: readonly string[]
   /** The upstream headers that are this provider's to set, which no `x-portkey-forward-headers` may add. */
   readonly ownHeaders: readonly string[]
+  /** Finds where the batch is held. Throws `invalid_header`, `invalid_batch_id` or `provider_mismatch`. */
+  locate (call: Located): P
   /** The credential that the client brought, if this provider can use it. */
-  credential (headers: IncomingHttpHeaders): string | undefined
-  request (action: Action, target: Target): UpstreamRequest | Promise<UpstreamRequest>
+  clientCredential (headers: IncomingHttpHeaders): C | undefined
+  request (action: Action, target: Target<C, P>): UpstreamRequest | Promise<UpstreamRequest>
   /** The batch in the body of a 2xx; `null`: accepted, as documented, without showing it; `undefined`: not this provider's answer. */
-  batch (body: unknown, target: Target, action: Action): Batch | null | undefined
+  batch (body: unknown, target: Target<C, P>, action: Action): Batch | null | undefined
 }
 
 /** A provider whose cancel cannot keep the promise, with the reason. */
