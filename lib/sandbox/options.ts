@@ -1,0 +1,27 @@
+import { systemClock, type Clock } from '../clock.js'
+import { InvalidOption } from './errors.js'
+
+/** Options of the sandbox, besides Fastify's own such as `prefix`. */
+export interface BatchSandboxOptions {
+  /** The time that the sandbox lives in, so that a test can move it. Default: the system's. */
+  readonly clock?: Clock
+  /** How long each request of a batch takes, in milliseconds. Default: 400. */
+  readonly latency?: number
+  /** How many requests of one batch run at a time. Default: 3. */
+  readonly concurrency?: number
+}
+
+/** The longest time that a timer of Node can wait. */
+const MAX_LATENCY = 2 ** 31 - 1
+
+const isClock = (value: unknown) => {
+  const { now, sleep } = Object(value)
+  return typeof now === 'function' && typeof sleep === 'function'
+}
+
+export function checkOptions ({ clock = systemClock, latency = 400, concurrency = 3 }: BatchSandboxOptions): Required<BatchSandboxOptions> {
+  if (!isClock(clock)) throw new InvalidOption('clock must be an object with the functions now and sleep')
+  if (!(Number.isFinite(latency) && latency >= 0 && latency <= MAX_LATENCY)) throw new InvalidOption(`latency must be a number of milliseconds from 0 to ${MAX_LATENCY}`)
+  if (!Number.isInteger(concurrency) || concurrency < 1) throw new InvalidOption('concurrency must be a whole number of 1 or more')
+  return { clock, latency, concurrency }
+}
