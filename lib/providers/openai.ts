@@ -3,7 +3,7 @@ import { BATCH_STATUSES, BatchMetadata, BatchRequestCounts, BatchUsage, isBatch,
 import { wholeBatch } from '../batch.js'
 import { isObject } from '../error-shape.js'
 import { headerOf } from '../headers.js'
-import { bearerToken, checkProviderOptions, parseBase, type Base, type Provider, type ProviderOptions, type Target } from './provider.js'
+import { bearerToken, checkProviderOptions, parseBase, type Base, type Provider, type ProviderOptions } from './provider.js'
 import { toldAs, toldErrors, toldSeconds, toldString } from './told.js'
 
 /** How a provider speaks OpenAI's shape: all that is its own. */
@@ -77,12 +77,12 @@ function speaking (dialect: Dialect, name: string, options: ProviderOptions): Pr
       if (dialect.cancelMethod === 'DELETE') return { method: 'DELETE', path: batch, headers: sent }
       return { method: 'POST', path: `${batch}/cancel`, headers: sent }
     },
-    batch: (body, target) => isBatch(body) ? body : toBatch(body, target, dialect)
+    batch: (body, target) => isBatch(body) ? body : toBatch(body, target.batchId, dialect.statuses)
   }
 }
 
-/** A batch that is OpenAI's in all but some fields. */
-function toBatch (body: unknown, { batchId }: Target, { statuses = {} }: Dialect): Batch | undefined {
+/** A batch that is OpenAI's in all but some fields; `statuses` are a provider's own, in lower case. */
+export function toBatch (body: unknown, batchId: string, statuses: NonNullable<Dialect['statuses']> = {}): Batch | undefined {
   if (!isObject(body)) return undefined
   const status = toStatus(body, statuses)
   if (status === undefined) return undefined
