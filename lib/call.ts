@@ -78,6 +78,6 @@ const compileHeaders = (schemas: Readonly<Record<string, TSchema>>): Check[] =>
 function checkHeaders (headers: IncomingHttpHeaders, checks: readonly Check[]): void {
   for (const [name, check, description] of checks) {
     const value = headerOf(headers, name)
-    if (value !== undefined && !check.Check(value)) throw new BatchCancelError('invalid_header', `Header '${name}' is not valid. ${description}`, { param: name })
+    if (value !== undefined && !check.Check(value)) throw new BatchCancelError('invalid_header', `Header '${name}' is not valid. ${description}`.trimEnd(), { param: name })
   }
 }

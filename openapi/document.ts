@@ -17,7 +17,7 @@ export const security = [{ providerKey: [] }, {}]
 export function documentOptions (server: Server): FastifyDynamicSwaggerOptions {
   return {
     convertConstToEnum: false,
-    refResolver: { buildLocalReference: ({ title }, _baseUri, _fragment, i) => typeof title === 'string' ? title : `def-${i}` },
+    refResolver: { buildLocalReference: ({ title }) => String(title) },
     openapi: {
       openapi: '3.1.0',
       info: { title: 'fastify-batch-cancel', version, description: `${description}.`, license: { name: 'MIT', identifier: 'MIT' } },

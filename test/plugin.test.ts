@@ -1,4 +1,5 @@
 import swagger from '@fastify/swagger'
+import { Type } from '@sinclair/typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import batchCancel, { BatchCancelError, fastifyBatchCancel, forwardToProviders, openai, type Batch, type BatchCall, type FastifyBatchCancelOptions } from '../lib/index.js'
@@ -206,9 +207,23 @@ t.test('onCancelled hears of every cancel that the provider accepted, and cannot
   t.equal((await cancel(app)).statusCode, 200, 'it was cancelling already')
   t.equal(heard.length, 1)
 
+  const quiet = await build(t, { defaultProvider: 'x', forward, onCancelled: ({ batchId }) => { heard.push(batchId) } }, { logger })
+  t.equal((await cancel(quiet)).statusCode, 200)
+  t.strictSame([heard.length, heard.at(-1), logged.length], [2, 'batch_1', 1])
+
   const sync = await build(t, { defaultProvider: 'x', forward, onCancelled: () => { throw new Error('at once') } }, { logger })
   t.equal((await cancel(sync)).statusCode, 200)
   t.strictSame(logged.at(-1), 'at once')
+})
+
+t.test('a forwarder of one\'s own that tells what it serves', async t => {
+  const app = await build(t, { forward: { cancel: forward, providers: new Map([['x', { id: /^batch_/, headers: { 'x-tier': Type.Literal('a') } }]]) } })
+  t.match((await cancel(app, { headers: { 'x-portkey-provider': 'x', 'x-tier': 'a' } })), { statusCode: 200 })
+  t.match((await cancel(app, { headers: { 'x-portkey-provider': 'x', 'x-tier': 'b' } })).json(), { error: { code: 'invalid_header', message: 'Header \'x-tier\' is not valid.' } })
+  t.match((await cancel(app, { id: 'job', headers: { 'x-portkey-provider': 'x' } })).json(), { error: { code: 'invalid_batch_id' } })
+  t.match((await cancel(app, { headers: { 'x-portkey-provider': 'y' } })).json(), { error: { message: 'There is no provider \'y\' here; these are: x.' } })
+  const untold = await build(t, { forward })
+  t.match((await cancel(untold)).json(), { error: { code: 'missing_provider', message: 'Name the provider that holds the batch in the header x-portkey-provider.' } })
 })
 
 t.test('the types catch the mistakes people make', async t => {

@@ -1,5 +1,6 @@
+import { Type } from '@sinclair/typebox'
 import t from 'tap'
-import { builtIn, forwardToProviders, openai, providerFactories } from '../lib/index.js'
+import { builtIn, forwardToProviders, openai, providerFactories, type Batch, type Provider } from '../lib/index.js'
 import { BATCH, batch, build, cancel } from './app.js'
 import { conform, type Case } from './conformance.js'
 import { startUpstream } from './upstream.js'
@@ -38,7 +39,7 @@ const CASES: readonly Case[] = [
   { what: 'an error told as a list', cancel: { status: 403, body: { detail: [{ loc: ['path', 'id'], msg: 'Input should be a valid UUID', type: 'uuid_parsing' }] } }, status: 403, answer: { error: { message: 'Input should be a valid UUID', type: 'uuid_parsing' } } },
   { what: 'an error with a number for a code', cancel: { status: 403, body: { error: { code: 1210, message: 'No.' } } }, status: 403, answer: { error: { code: '1210' } } },
   { what: 'an error with the code outside', cancel: { status: 403, body: { code: 'denied', error: 'No.' } }, status: 403, answer: { error: { message: 'No.', code: 'denied' } } },
-  { what: 'an error without words', cancel: { status: 403, body: { error: { message: '' }, a: [[[[['deep']]]]] } }, status: 403, answer: { error: { message: 'The provider answered 403.' } } },
+  { what: 'an error without words', cancel: { status: 403, body: { error: { message: '', error: { error: { error: { error: { message: 'too deep' } } } } } } }, status: 403, answer: { error: { message: 'The provider answered 403.' } } },
   { what: 'not JSON', cancel: { body: '<html>' }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'nothing', cancel: { body: '' }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'an empty object', cancel: { body: {} }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
@@ -76,7 +77,7 @@ const CASES: readonly Case[] = [
     }
   },
   { what: 'errors as OpenAI\'s list, in another shape\'s company', cancel: { body: { ...BATCH, status: 'Cancelling', errors: { data: [{ message: 'b' }] } } }, status: 200, answer: { errors: { data: [{ message: 'b' }] } } },
-  { what: 'an unknown status of a batch that is being cancelled', cancel: { body: { ...BATCH, status: 'calling', cancelling_at: 8 } }, status: 200, answer: { status: 'cancelling', cancelling_at: 8, provider_batch: { status: 'calling' } } }
+  { what: 'an unknown status of a batch that is being cancelled', cancel: { body: { object: 'batch', status: 'calling', cancelling_at: 8 } }, status: 200, answer: { id: 'batch_1', status: 'cancelling', created_at: 0, cancelling_at: 8, provider_batch: { status: 'calling' } } }
 ]
 
 t.test('openai', t => conform(t, {
@@ -127,6 +128,39 @@ t.test('an answer that is a batch goes out byte for byte', async t => {
   const upstream = await startUpstream(t, () => ({ body: text }))
   const app = await build(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } }) })
   t.equal((await cancel(app, { headers: key })).body, text)
+})
+
+t.test('a provider of one\'s own', async t => {
+  const mine: Provider<{ key: string, version: number }> = {
+    id: /^job-\d+$/,
+    headers: { 'x-mine-region': Type.String({ pattern: '^[a-z]+$' }) },
+    baseUrl: 'http://127.0.0.1:9',
+    serverCredential: () => ({ key: 'long-secret', version: 1 }),
+    ownHeaders: ['x-key'],
+    locate: () => ({ base: { origin: 'https://mine.example.com', path: '' } }),
+    clientCredential: () => undefined,
+    request: async (action, { base, batchId, credential }) => ({ method: 'POST', path: `${base.path}/${action}`, headers: { 'x-key': credential.key, 'content-type': 'application/json' }, body: JSON.stringify({ batchId }) }),
+    batch: body => (body as { job: Batch | null } | undefined)?.job
+  }
+  await conform(t, {
+    name: 'mine',
+    provider: baseUrl => ({ ...mine, baseUrl }),
+    base: '/api',
+    id: 'job-1',
+    headers: { 'x-mine-region': 'eu' },
+    cancel: { method: 'POST', path: '/api/cancel', headers: { 'x-key': 'long-secret' }, body: '{"batchId":"job-1"}' },
+    retrieve: { method: 'POST', path: '/api/retrieve', headers: { 'x-key': 'long-secret' }, body: '{"batchId":"job-1"}' },
+    cases: [
+      { what: 'accepted without a batch', cancel: { body: { job: null } }, reads: [{ body: { job: BATCH } }], status: 200, answer: BATCH, source: 'retrieved', requests: 2 },
+      { what: 'a read without a batch', cancel: { body: { job: null } }, reads: [{ body: { job: null } }], status: 200, answer: { id: 'job-1', status: 'cancelling' }, source: 'assumed' },
+      { what: 'an error with the secret', cancel: { status: 403, body: { error: 'no long-secret' } }, status: 403, answer: { error: { message: 'no ***' } } },
+      { what: 'another id', id: 'batch_1', status: 400, answer: { error: { code: 'invalid_batch_id', message: 'The id of a batch at \'mine\' should match ^job-\\d+$.' } }, requests: 0 },
+      { what: 'a header that is none', headers: { 'x-mine-region': 'EU' }, status: 400, answer: { error: { code: 'invalid_header', param: 'x-mine-region' } }, requests: 0 }
+    ]
+  })
+  const carrier = forwardToProviders({ providers: { mine } })
+  const app = await build(t, { defaultProvider: 'mine', forward: { ...carrier, cancel: call => carrier.cancel({ ...call, provider: 'other' }) } })
+  t.match((await cancel(app, { id: 'job-1' })).json(), { error: { code: 'internal_error' } }, 'a hook that changes the name')
 })
 
 t.test('what is built in', async t => {

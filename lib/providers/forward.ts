@@ -61,11 +61,7 @@ export function forwardToProviders ({ providers = builtIn, trustedHosts = [] }: 
 
   return {
     cancel: (call) => ask('cancel', call),
-    async retrieve (call) {
-      const { batch, headers } = await ask('retrieve', call)
-      if (batch === null) throw invalidResponse('The provider showed no batch when it was read.')
-      return headers === undefined ? { batch } : { batch, headers }
-    },
+    retrieve: (call) => ask('retrieve', call),
     providers: new Map([...served].map(([name, provider]) => [name, traitsOf(provider)]))
   }
 }
@@ -151,8 +147,8 @@ function readBatch ({ status, headers, text }: UpstreamAnswer, target: Prepared,
   if (status >= 400 && status <= 599) throw new ProviderError(status, errorDetails(status, body, text, target), headers)
   if (status < 200 || status > 299) throw invalidResponse(`The provider answered ${status}.`)
   const batch = target.provider.batch(body, target, action)
-  if (batch === undefined) throw invalidResponse(`The provider answered ${status} without a batch.`)
-  return batch === body && batch !== null ? keepText(batch, text) : batch
+  if (batch === undefined || (batch === null && action === 'retrieve')) throw invalidResponse(`The provider answered ${status} without a batch.`)
+  return batch !== null && batch === body ? keepText(batch, text) : batch
 }
 
 function parseJson (text: string): unknown {
