@@ -7,9 +7,9 @@ export type Setting<T = string> = T | ((call: BatchCall) => T | undefined | Prom
 
 export interface ProviderOptions {
   /** Where the provider's API starts; http or https, no userinfo, query or fragment. Default: the provider's own address. */
-  readonly baseUrl?: Setting
+  readonly baseUrl?: Setting | undefined
   /** The server's credential. With it no header of a client chooses another one, or the host or account that it is for. Default: the client's own. */
-  readonly apiKey?: Setting
+  readonly apiKey?: Setting | undefined
 }
 
 export type Action = 'cancel' | 'retrieve'
