@@ -44,11 +44,18 @@ function faultOf (text: string, config: unknown): string | undefined {
 /** Only these are `snake_case` elsewhere in a config's life; `camelCase` is taken as well. */
 const kebab = (key: string) => key.replace(/[A-Z]/g, letter => `_${letter}`).replaceAll('_', '-').toLowerCase()
 
+/** Keys that Portkey's own config names without the provider whose header they stand for. */
+const ALIASES: Readonly<Record<string, string>> = {
+  'api-key': 'authorization',
+  'resource-name': 'x-portkey-azure-resource-name',
+  'api-version': 'x-portkey-azure-api-version'
+}
+
 function headerFor (key: string, value: unknown): Array<[string, string]> {
   const text = asText(value)
   if (text === undefined) return []
   const name = kebab(key)
-  return [name === 'api-key' ? ['authorization', text] : [`x-portkey-${name}`, text]]
+  return [[Object.hasOwn(ALIASES, name) ? ALIASES[name] as string : `x-portkey-${name}`, text]]
 }
 
 function asText (value: unknown): string | undefined {

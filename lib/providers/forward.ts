@@ -142,16 +142,19 @@ function forwardedHeaders ({ ownHeaders }: Provider, { headers }: BatchCall): Re
   return forwarded
 }
 
-function readBatch ({ status, headers, text }: UpstreamAnswer, target: Prepared, action: Action): Batch | null {
+function readBatch (answer: UpstreamAnswer, target: Prepared, action: Action): Batch | null {
+  const { status, headers, text } = answer
   const body = parseJson(text)
-  if (status >= 400 && status <= 599) throw new ProviderError(status, errorDetails(status, body, text, target), headers)
+  if (status >= 400 && status <= 599) throw new ProviderError(status, errorDetails(answer, body, target), headers)
   if (status < 200 || status > 299) throw invalidResponse(`The provider answered ${status}.`)
   const batch = target.provider.batch(body, target, action)
   if (batch === undefined || (batch === null && action === 'retrieve')) throw invalidResponse(`The provider answered ${status} without a batch.`)
   return batch !== null && batch === body ? keepText(batch, text) : batch
 }
 
+/** `null` is no body; what is not JSON is `undefined`. */
 function parseJson (text: string): unknown {
+  if (text.trim() === '') return null
   try {
     return JSON.parse(text)
   } catch {
@@ -160,10 +163,10 @@ function parseJson (text: string): unknown {
 }
 
 /** The provider's own words; plain ones where it sent no JSON, but never a page. */
-function errorDetails (status: number, body: unknown, text: string, { credential }: Target): ErrorDetails {
+function errorDetails ({ status, headers, text }: UpstreamAnswer, body: unknown, { provider, credential }: Prepared): ErrorDetails {
   const plain = body === undefined && !text.includes('<') ? text : undefined
   const details = readErrorBody(body ?? plain) ?? { message: `The provider answered ${status}.` }
-  return { ...details, message: secretsOf(credential).reduce((message, secret) => message.replaceAll(secret, '***'), details.message) }
+  return { ...details, code: details.code ?? provider.errorCode?.(headers), message: secretsOf(credential).reduce((message, secret) => message.replaceAll(secret, '***'), details.message) }
 }
 
 /** Anything shorter is no secret, and would tear words apart. */

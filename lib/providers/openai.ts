@@ -105,7 +105,8 @@ export function toBatch (body: unknown, batchId: string, statuses: NonNullable<D
     expired_at: toldSeconds(body['expired_at']),
     cancelling_at: toldSeconds(body['cancelling_at']),
     cancelled_at: toldSeconds(body['cancelled_at']),
-    request_counts: toldAs(BatchRequestCounts, body['request_counts']),
+    // Zhipu tells the counts beside the other fields.
+    request_counts: toldAs(BatchRequestCounts, body['request_counts']) ?? toldAs(BatchRequestCounts, { total: body['total'], completed: body['completed'], failed: body['failed'] }),
     usage: toldAs(BatchUsage, body['usage']),
     metadata: toldAs(BatchMetadata, body['metadata']),
     provider_batch: body

@@ -69,8 +69,13 @@ export interface Provider<C = unknown, P extends Place = Place> extends Provider
   /** The credential that the client brought, if this provider can use it. */
   clientCredential (headers: IncomingHttpHeaders): C | undefined
   request (action: Action, target: Target<C, P>): UpstreamRequest | Promise<UpstreamRequest>
-  /** The batch in the body of a 2xx; `null`: accepted, as documented, without showing it; `undefined`: not this provider's answer. */
+  /**
+   * The batch in the body of a 2xx (`null`: no body, `undefined`: no JSON). `null`: accepted, as documented, without
+   * showing it; `undefined`: not this provider's answer.
+   */
   batch (body: unknown, target: Target<C, P>, action: Action): Batch | null | undefined
+  /** The code of an error whose body has none. */
+  errorCode? (headers: IncomingHttpHeaders): string | undefined
 }
 
 /** A provider whose cancel cannot keep the promise, with the reason. */

@@ -1,6 +1,6 @@
 import type { Static, TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import type { Batch, BatchError } from '../../schemas/batch.js'
+import type { Batch, BatchError, BatchStatus } from '../../schemas/batch.js'
 import { isObject } from '../error-shape.js'
 
 /* Readers for what providers tell in another form than OpenAI's batch has it. Whatever cannot be read is not told. */
@@ -15,6 +15,16 @@ export function toldSeconds (value: unknown): number | null {
 
 /** A value that already has the form that a schema asks for. */
 export const toldAs = <T extends TSchema>(schema: T, value: unknown): Static<T> | null => Value.Check(schema, value) ? value : null
+
+const END = { completed: 'completed_at', failed: 'failed_at', expired: 'expired_at', cancelled: 'cancelled_at' } as const
+
+/** The one moment at which a batch ended, under the name that OpenAI gives it for each way to end. */
+export function toldEnd (status: BatchStatus, moment: unknown): Partial<Pick<Batch, (typeof END)[keyof typeof END]>> {
+  return Object.hasOwn(END, status) ? { [END[status as keyof typeof END]]: toldSeconds(moment) } : {}
+}
+
+/** A body with nothing in it: none at all, or `{}`. */
+export const isNothing = (body: unknown): boolean => body === null || (isObject(body) && Object.keys(body).length === 0)
 
 /** Errors of a batch told as OpenAI's list, as an array or as one, of strings or of objects. */
 export function toldErrors (value: unknown): NonNullable<Batch['errors']> | null {
