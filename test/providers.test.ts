@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import t from 'tap'
-import { builtIn, forwardToProviders, openai, providerFactories, type Batch, type Provider } from '../lib/index.js'
+import { builtIn, forwardToProviders, openai, type Batch, type Provider } from '../lib/index.js'
+import { openaiCompatible } from '../lib/providers/openai.js'
 import { BATCH, batch, build, cancel } from './app.js'
 import { conform, type Case } from './conformance.js'
 import { startUpstream } from './upstream.js'
@@ -35,6 +36,7 @@ const CASES: readonly Case[] = [
   { what: 'a page for an error', cancel: { status: 502, headers: { 'content-type': 'text/html' }, body: '<html>' }, status: 502, answer: { error: { message: 'The provider answered 502.', code: 'upstream_error' } } },
   { what: 'plain words for an error', cancel: { status: 401, body: 'Unauthorized. Invalid token format.' }, status: 401, answer: { error: { message: 'Unauthorized. Invalid token format.' } } },
   { what: 'nothing for an error', cancel: { status: 403 }, status: 403, answer: { error: { message: 'The provider answered 403.' } } },
+  { what: 'an error of nothing', cancel: { status: 403, body: { error: '' } }, status: 403, answer: { error: { message: 'The provider answered 403.' } } },
   { what: 'an error told as `detail`', cancel: { status: 403, body: { detail: { error: 'not yours' } } }, status: 403, answer: { error: { message: 'not yours' } } },
   { what: 'an error told as a list', cancel: { status: 403, body: { detail: [{ loc: ['path', 'id'], msg: 'Input should be a valid UUID', type: 'uuid_parsing' }] } }, status: 403, answer: { error: { message: 'Input should be a valid UUID', type: 'uuid_parsing' } } },
   { what: 'an error with a number for a code', cancel: { status: 403, body: { error: { code: 1210, message: 'No.' } } }, status: 403, answer: { error: { code: '1210' } } },
@@ -97,7 +99,7 @@ t.test('every other that speaks OpenAI\'s shape', async t => {
     siliconflow: { cases: [{ what: 'in_queue', cancel: { body: { ...BATCH, status: 'in_queue' } }, status: 200, answer: { status: 'cancelling', provider_batch: { status: 'in_queue' } }, source: 'assumed' }] },
     deepinfra: { cases: [{ what: 'a state error as `detail`', cancel: { status: 400, body: { detail: { error: 'batch is already cancelled' } } }, reads: [{ body: { ...BATCH, status: 'cancelled', request_counts: null, model: null, usage: null } }], status: 409, answer: { error: { code: 'batch_not_cancellable' }, batch: { request_counts: null } } }] }
   }
-  for (const [name, factory] of Object.entries(providerFactories)) {
+  for (const [name, factory] of Object.entries(openaiCompatible)) {
     const { method = 'POST', path = '/v1/batches/batch_1/cancel', cases = [] } = own[name] ?? {}
     await conform(t, {
       name,

@@ -1,8 +1,37 @@
-import { openaiCompatible, type OpenAICompatible } from './openai.js'
+import { anthropic } from './anthropic.js'
+import { azureAI, azureOpenAI } from './azure.js'
+import { bedrock } from './bedrock.js'
+import { cohere } from './cohere.js'
+import { digitalocean } from './digitalocean.js'
+import { google } from './google.js'
+import { mistral } from './mistral.js'
+import { novita } from './novita.js'
+import { openaiCompatible } from './openai.js'
 import type { Provider, ProviderOptions, Refusal } from './provider.js'
+import { together } from './together.js'
+import { vertex } from './vertex.js'
+import { watsonx } from './watsonx.js'
+import { xai } from './xai.js'
 
 /** A factory for each provider, by the name that `x-portkey-provider` gives. */
-export const providerFactories: Readonly<Record<OpenAICompatible, (options?: ProviderOptions) => Provider>> = openaiCompatible
+export const providerFactories = {
+  ...openaiCompatible,
+  'azure-openai': azureOpenAI,
+  'azure-ai': azureAI,
+  anthropic,
+  bedrock,
+  'vertex-ai': vertex,
+  google,
+  'mistral-ai': mistral,
+  'together-ai': together,
+  cohere,
+  'x-ai': (options?: ProviderOptions) => xai(options),
+  'novita-ai': novita,
+  digitalocean,
+  watsonx
+}
+
+type BuiltIn = keyof typeof providerFactories
 
 const NO_CANCEL = 'It has no way to cancel a batch.'
 
@@ -14,12 +43,11 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   'perplexity-ai': { refusal: NO_CANCEL },
   sambanova: { refusal: NO_CANCEL },
   huggingface: { refusal: NO_CANCEL },
-  databricks: { refusal: NO_CANCEL },
   deepseek: { refusal: NO_CANCEL }
 }
 
 /** Every provider that the package knows, with the credentials of the client. */
-export const builtIn: Readonly<Record<OpenAICompatible, Provider> & Record<string, Provider | Refusal>> = {
-  ...Object.fromEntries(Object.entries(providerFactories).map(([name, factory]) => [name, factory()])) as Record<OpenAICompatible, Provider>,
+export const builtIn: Readonly<Record<BuiltIn, Provider> & Record<string, Provider | Refusal>> = {
+  ...Object.fromEntries(Object.entries(providerFactories).map(([name, factory]) => [name, factory()])) as Record<BuiltIn, Provider>,
   ...REFUSALS
 }
