@@ -1,14 +1,34 @@
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 
 /** Time as this package sees it, so that a test can be the one to move it. */
 export interface Clock {
   /** Unix time in milliseconds. */
   now (): number
-  /** Resolves after `ms` milliseconds; does not keep the process alive. */
+  /** Resolves after `ms` milliseconds. */
   sleep (ms: number): Promise<void>
 }
 
-export const systemClock: Clock = {
-  now: Date.now,
-  sleep: (ms) => setTimeout(ms, undefined, { ref: false })
+/** A clock whose timers can be stopped. */
+export interface Timers extends Clock {
+  /** Calls `wake` after `ms` milliseconds unless what it returns is called before. */
+  after (ms: number, wake: () => void): () => void
 }
+
+/** The time of calls: whoever waits in it keeps the process alive. */
+export const systemClock: Timers = {
+  now: Date.now,
+  sleep: (ms) => wait(ms),
+  after (ms, wake) {
+    const timer = setTimeout(wake, ms)
+    return () => clearTimeout(timer)
+  }
+}
+
+/** The time of work that nobody is owed: it keeps no process alive. */
+export const idleClock: Clock = {
+  now: Date.now,
+  sleep: (ms) => wait(ms, undefined, { ref: false })
+}
+
+/** The option under which tests hand a clock of their own to the plugin. */
+export const kClock = Symbol('fastify-batch-cancel.clock')

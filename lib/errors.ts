@@ -66,6 +66,11 @@ export const unreachable = (cause: unknown) =>
 export const timedOut = (cause?: unknown) =>
   new BatchCancelError('upstream_timeout', `The provider did not answer in time, ${UNKNOWN_OUTCOME}`, { cause })
 
+/** For a cancel that may have been carried out, although its answer was none: a refusal that came later says nothing of it. */
+export const lostAnswer = (cause: BatchCancelError | ProviderError) => cause.statusCode === 504 || cause.statusCode === 408
+  ? timedOut(cause)
+  : new BatchCancelError('upstream_unreachable', `The provider failed to answer a cancel, ${UNKNOWN_OUTCOME}`, { cause })
+
 export const invalidResponse = (reason: string, cause?: unknown) =>
   new BatchCancelError('upstream_invalid_response', `The provider answered something that is no batch, ${UNKNOWN_OUTCOME}`, { cause: new Error(reason, { cause }) })
 

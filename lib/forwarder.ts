@@ -15,7 +15,7 @@ export interface BatchCall {
   readonly headers: IncomingHttpHeaders
   /** The request of the client: its log, user, ip. */
   readonly request: FastifyRequest
-  /** Aborts at the end of this operation's time, never because the client leaves. Made on first use. */
+  /** Aborts when this operation is over, at the end of its time at the latest, never because the client leaves. Made on first use. */
   readonly signal: AbortSignal
 }
 
@@ -46,8 +46,10 @@ export interface ProviderTraits {
 export interface BatchForwarder {
   /** Cancels, and answers the batch after it. `null`: accepted, but the batch was not shown. */
   cancel (call: BatchCall): Promise<Batch | BatchAnswer | null>
-  /** Answers the batch as it is now. Without it nothing is settled by reading. */
+  /** Answers the batch as it is now. Without it nothing is settled by reading, and `Prefer: wait` is ignored. */
   retrieve? (call: BatchCall): Promise<Batch | BatchAnswer>
+  /** Waits with equal keys share one poller. Without it none is shared. */
+  shareKey? (call: BatchCall): string
   /** The providers that are served, by name, so that a call to any other is refused. Without it every name is passed on. */
   readonly providers?: ReadonlyMap<string, ProviderTraits>
 }

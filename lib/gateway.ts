@@ -26,9 +26,14 @@ export async function createGateway ({ logLevel = 'warn', trustedHosts = [] }: G
     logger: { level: logLevel },
     routerOptions: { maxParamLength: LONGEST_ID },
     requestTimeout: REQUEST_TIMEOUT,
+    // The gateway says so itself, in its own envelope.
+    return503OnClosing: false,
     frameworkErrors: refuseUrl,
     clientErrorHandler: refuseBytes
   })
+  let closing = false
+  app.addHook('preClose', async () => { closing = true })
+  app.addHook('onRequest', async (request, reply) => closing ? answer(request, reply.header('connection', 'close'), 503, 'The gateway is closing.') : undefined)
   app.setNotFoundHandler((request, reply) => answer(request, reply, 404, `Unknown URL: ${request.method} ${request.url}`))
 
   await app.register(swagger, documentOptions({ url: '/', description: 'This gateway' }))

@@ -1,4 +1,5 @@
 import type { FastifyContextConfig, RouteShorthandOptions } from 'fastify'
+import { kClock, systemClock, type Timers } from './clock.js'
 import { FST_BATCH_CANCEL_INVALID_OPTION } from './errors.js'
 import { isObject } from './error-shape.js'
 import type { Batch, BatchCall, BatchForwarder } from './forwarder.js'
@@ -27,6 +28,8 @@ export interface FastifyBatchCancelOptions {
   defaultProvider?: string
   /** How long the work of one cancel may take, in milliseconds. Default: 30,000. */
   timeout?: number
+  /** The longest `Prefer: wait` that is granted, in milliseconds; 0 turns waiting off. Default: 600,000. */
+  maxWait?: number
   /** Hooks, config, constraints and limits of the host for the route. */
   routeOptions?: BatchCancelRouteOptions
   /** Called after every 200 whose cancel the provider accepted in this call. Not awaited; what it throws is logged. */
@@ -36,14 +39,17 @@ export interface FastifyBatchCancelOptions {
 }
 
 export interface Settings {
+  readonly clock: Timers
   readonly forwarder: BatchForwarder
   readonly defaultProvider: string | undefined
   readonly timeout: number
+  readonly maxWait: number
   readonly routeOptions: BatchCancelRouteOptions
   readonly onCancelled: ((call: BatchCall, batch: Batch) => unknown) | undefined
 }
 
 const DEFAULT_TIMEOUT = 30_000
+const DEFAULT_MAX_WAIT = 600_000
 const LONGEST_TIMEOUT = 2 ** 31 - 1
 
 /** What Fastify's `register` takes for itself. */
@@ -62,12 +68,14 @@ const OPTIONS: Readonly<Record<string, Rule>> = {
   forward: [value => isFunction(value) || (isObject(value) && isFunction(value['cancel'])), 'a function or an object with a function cancel'],
   defaultProvider: [value => isString(value) && value !== '', 'the name of a provider'],
   timeout: [value => Number.isInteger(value) && value as number >= 1 && value as number <= LONGEST_TIMEOUT, `whole milliseconds from 1 to ${LONGEST_TIMEOUT}`],
+  maxWait: [value => Number.isInteger(value) && value as number >= 0 && value as number <= LONGEST_TIMEOUT, `whole milliseconds from 0 to ${LONGEST_TIMEOUT}`],
   routeOptions: object,
   onCancelled: [isFunction, 'a function']
 }
 
 const FORWARD: Readonly<Record<string, Rule>> = {
   retrieve: [isFunction, 'a function'],
+  shareKey: [isFunction, 'a function'],
   providers: [value => value instanceof Map, 'a Map of providers by name']
 }
 
@@ -94,15 +102,15 @@ const ROUTE_SCHEMA: Readonly<Record<string, Rule>> = {
 }
 
 /** Checks every option, once, with one sentence for what is wrong; throws `FST_BATCH_CANCEL_INVALID_OPTION`. */
-export function readOptions (options: FastifyBatchCancelOptions): Settings {
-  const { forward = forwardToProviders(), defaultProvider, timeout = DEFAULT_TIMEOUT, routeOptions = {}, onCancelled } = options
+export function readOptions (options: FastifyBatchCancelOptions & { [kClock]?: Timers }): Settings {
+  const { forward = forwardToProviders(), defaultProvider, timeout = DEFAULT_TIMEOUT, maxWait = DEFAULT_MAX_WAIT, routeOptions = {}, onCancelled } = options
   check('options', options, OPTIONS, OWN_OF_FASTIFY)
   const forwarder = typeof forward === 'function' ? { cancel: forward } : forward
-  check('options.forward', { retrieve: forwarder.retrieve, providers: forwarder.providers }, FORWARD)
+  check('options.forward', { retrieve: forwarder.retrieve, shareKey: forwarder.shareKey, providers: forwarder.providers }, FORWARD)
   check('options.routeOptions', routeOptions, ROUTE_OPTIONS)
   check('options.routeOptions.schema', routeOptions.schema ?? {}, ROUTE_SCHEMA)
   checkDefault(defaultProvider, forwarder)
-  return { forwarder, defaultProvider, timeout, routeOptions, onCancelled }
+  return { clock: options[kClock] ?? systemClock, forwarder, defaultProvider, timeout, maxWait, routeOptions, onCancelled }
 }
 
 function check (path: string, options: object, rules: Readonly<Record<string, Rule>>, others: readonly string[] = []): void {

@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import { cancelBatchSchema, NAMED_SCHEMAS, type CancelSchemaOptions } from '../schemas/cancel.js'
 import { serializerCompiler, validatorCompiler } from './compilers.js'
 import { readOptions, type FastifyBatchCancelOptions, type Settings } from './options.js'
-import { createRoute, kNamed, type CancelRoute } from './route.js'
+import { createRoute, kState, type CancelRoute } from './route.js'
 
 async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOptions): Promise<void> {
   const settings = readOptions(options)
@@ -11,7 +11,9 @@ async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOpti
   const route = createRoute(settings)
 
   for (const named of NAMED_SCHEMAS) fastify.addSchema(named)
-  fastify.decorateRequest(kNamed, null)
+  fastify.addHook('preClose', route.endWaits)
+  fastify.addHook('onClose', route.finish)
+  fastify.decorateRequest(kState, null)
 
   // Any body up to the limit is read and ignored: curl sends JSON's content type with nothing, other clients `{}`.
   fastify.removeAllContentTypeParsers()
@@ -28,12 +30,14 @@ async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOpti
 }
 
 /** What the document says of the request comes from the forwarder, as the checks do. */
-function schemaOptions ({ forwarder: { providers }, defaultProvider }: Settings): CancelSchemaOptions {
-  if (providers === undefined) return { defaultProvider }
+function schemaOptions ({ forwarder: { providers, retrieve }, defaultProvider, maxWait }: Settings): CancelSchemaOptions {
+  const waits = retrieve !== undefined && maxWait > 0
+  if (providers === undefined) return { defaultProvider, waits }
   const served = [...providers].filter(([, { refusal }]) => refusal === undefined)
   return {
     providers: served.map(([name]) => name),
     defaultProvider,
+    waits,
     headers: Object.assign({}, ...served.map(([, { headers }]) => headers))
   }
 }

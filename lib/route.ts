@@ -1,22 +1,27 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { CancelParams } from '../schemas/cancel.js'
 import { createCallReader, type Named } from './call.js'
-import { cancelBatch, type Cancellation } from './cancellation.js'
-import { systemClock } from './clock.js'
-import { createDeadline, type Deadline } from './deadline.js'
+import { cancelBatch, MOST_CANCELS, type Cancellation, type Tally } from './cancellation.js'
+import { report } from './diagnostics.js'
 import { BatchCancelError, envelope, errorBody, ProviderError } from './errors.js'
 import type { BatchCall } from './forwarder.js'
 import { headerOf, passHeaders, type PassedHeaders } from './headers.js'
 import { holdToWord } from './hook.js'
+import { createOperation, kOperation, type Operation } from './operation.js'
 import type { Settings } from './options.js'
+import { createPatience } from './patience.js'
 import { textOf } from './verbatim.js'
 
 /** What the route keeps of a request while it is on its way. */
-export const kNamed = Symbol('fastify-batch-cancel.named')
+export const kState = Symbol('fastify-batch-cancel.state')
+
+interface State extends Tally {
+  readonly named: Named
+}
 
 declare module 'fastify' {
   interface FastifyRequest {
-    [kNamed]: Named | null
+    [kState]: State | null
   }
 }
 
@@ -25,51 +30,72 @@ export interface CancelRoute {
 }
 
 /** The route's own part of its options: how a request becomes a call, and what becomes of it an answer. */
-export function createRoute ({ forwarder, defaultProvider, timeout, onCancelled }: Settings) {
+export function createRoute (settings: Settings) {
+  const { clock, forwarder, defaultProvider, timeout, onCancelled } = settings
   const reader = createCallReader({ providers: forwarder.providers, defaultProvider })
   const hook = holdToWord(forwarder)
+  const patience = createPatience(settings, hook)
+  const running = new Set<Promise<Cancellation>>()
 
   /** Runs before the host's own preHandler, so that this sees only calls that can be carried out. */
   async function preValidation (request: FastifyRequest<CancelRoute>): Promise<void> {
     const named = reader.nameProvider(request)
-    request[kNamed] = named
+    request[kState] = { named, cancels: 0, reads: 0 }
     reader.check(named, request.params.id)
   }
 
   async function handler (request: FastifyRequest<CancelRoute>, reply: FastifyReply<CancelRoute>): Promise<FastifyReply> {
-    const named = request[kNamed] as Named
-    const deadline = createDeadline(timeout)
-    const call = createCall(request, named, deadline)
-    const work = cancelBatch(hook, call, { clock: systemClock, repeated: isRepeated(named), log: request.log })
-    reply.header('x-portkey-retry-attempt-count', '0')
-    const cancellation = await deadline.within(work, patience(named))
-    if (cancellation.accepted && onCancelled !== undefined) tell(onCancelled, call, cancellation)
-    return send(request as FastifyRequest, reply as FastifyReply, 200, textOf(cancellation.batch) ?? JSON.stringify(cancellation.batch), {
-      ...passHeaders(cancellation.headers),
-      'x-batch-source': cancellation.source
+    const state = request[kState] as State
+    const operation = createOperation()
+    const call = createCall(request, state.named, operation)
+    const start = clock.now()
+    const work = cancelBatch(hook, call, {
+      clock,
+      random: Math.random,
+      end: start + timeout,
+      repeated: retriesOf(state.named) >= 1,
+      cancels: Number.isNaN(retriesOf(state.named)) ? MOST_CANCELS : 1,
+      tally: state,
+      log: request.log
     })
+    running.add(work)
+    try {
+      const cancellation = await patience.wait(await patience.within(work, call), call, start, reply as FastifyReply)
+      if (cancellation.accepted && onCancelled !== undefined) tell(onCancelled, call, cancellation)
+      return send(request as FastifyRequest, reply as FastifyReply, 200, textOf(cancellation.batch) ?? JSON.stringify(cancellation.batch), {
+        ...passHeaders(cancellation.headers),
+        'x-batch-source': cancellation.source
+      }, cancellation.batch.status)
+    } finally {
+      // The work goes on where the client's patience ended before it.
+      const release = () => { running.delete(work); operation.end() }
+      work.then(release, release)
+    }
   }
 
-  /** How long this client waits: not longer than the work may take. */
-  function patience ({ headers }: Named): number {
-    const asked = Number(headerOf(headers, 'x-portkey-request-timeout') ?? 0)
-    return asked === 0 ? timeout : Math.min(asked, timeout)
+  return {
+    preValidation,
+    handler,
+    errorHandler,
+    /** Ends waits at once, and begins none. */
+    endWaits: async () => { patience.end() },
+    /** Resolves when no cancel is under way any more, those of clients that left included. */
+    finish: async () => { await Promise.allSettled(running) }
   }
-
-  return { preValidation, handler, errorHandler }
 }
 
-/** The first try of a client that repeats by itself may have done what this one asks for. */
-const isRepeated = ({ headers }: Named) => Number(headerOf(headers, 'x-stainless-retry-count')) >= 1
+/** How often a client that repeats calls by itself has repeated this one; `NaN` for any other client. */
+const retriesOf = ({ headers }: Named) => Number(headerOf(headers, 'x-stainless-retry-count'))
 
-function createCall (request: FastifyRequest<CancelRoute>, { provider, headers }: Named, deadline: Deadline): BatchCall {
+function createCall (request: FastifyRequest<CancelRoute>, { provider, headers }: Named, operation: Operation): BatchCall {
   return {
     batchId: request.params.id,
     provider,
     headers,
     request: request as FastifyRequest,
-    get signal () { return deadline.signal }
-  }
+    get signal () { return operation.signal },
+    [kOperation]: operation
+  } as BatchCall
 }
 
 async function tell (onCancelled: NonNullable<Settings['onCancelled']>, call: BatchCall, { batch }: Cancellation): Promise<void> {
@@ -86,10 +112,12 @@ function errorHandler (error: FastifyError | null | undefined, request: FastifyR
   const status = own ? error.statusCode : hostStatus(error, reply)
   if (status >= 500) request.log.error({ err: error }, 'the batch was not cancelled')
   else request.log.info({ err: error }, 'the batch was not cancelled')
-  if (own) return send(request, reply, status, JSON.stringify(errorBody(error, request[kNamed]?.provider)), ownHeaders(error))
-  const details = status === 500 ? { message: 'Internal error', code: 'internal_error' } : { message: String(error?.message), code: error?.code }
-  return send(request, reply, status, JSON.stringify(envelope(status, details)), {})
+  const body = own ? errorBody(error, request[kState]?.named.provider) : hostBody(error, status)
+  return send(request, reply, status, JSON.stringify(body), own ? ownHeaders(error) : {}, body.error.code)
 }
+
+const hostBody = (error: FastifyError | null | undefined, status: number) =>
+  envelope(status, status === 500 ? { message: 'Internal error', code: 'internal_error' } : { message: String(error?.message), code: error?.code })
 
 /** The SDKs repeat a 409 unless they are told that it is final. */
 const ownHeaders = (error: BatchCancelError | ProviderError): PassedHeaders =>
@@ -104,15 +132,17 @@ function hostStatus (error: FastifyError | null | undefined, reply: FastifyReply
 const TRACE_ID = /^[\x21-\x7e]{1,128}$/
 
 /** A string goes out as it is: no serializer and no preSerialization hook of the host sees it. */
-function send (request: FastifyRequest, reply: FastifyReply, status: number, body: string, headers: PassedHeaders): FastifyReply {
-  const named = request[kNamed]
-  const trace = headerOf(named?.headers ?? request.headers, 'x-portkey-trace-id')
+function send (request: FastifyRequest, reply: FastifyReply, status: number, body: string, headers: PassedHeaders, outcome: string | null): FastifyReply {
+  const state = request[kState]
+  const trace = headerOf(state?.named.headers ?? request.headers, 'x-portkey-trace-id')
   const id = String(request.id)
+  report({ provider: state?.named.provider, outcome, status, cancels: state?.cancels ?? 0, reads: state?.reads ?? 0, duration: reply.elapsedTime })
   return reply.code(status).headers({
     'content-type': 'application/json; charset=utf-8',
     'x-request-id': id,
     'x-portkey-trace-id': trace !== undefined && TRACE_ID.test(trace) ? trace : id,
-    ...named && { 'x-portkey-provider': named.provider },
+    ...state && { 'x-portkey-provider': state.named.provider },
+    ...state && state.cancels > 0 && { 'x-portkey-retry-attempt-count': String(state.cancels - 1) },
     ...headers
   }).send(body)
 }

@@ -28,6 +28,11 @@ export const CancelHeaders = {
   'x-stainless-retry-count': Type.String({ description: 'How often a client of OpenAI\'s kind has repeated this call by itself. From 1 on a batch that is cancelled already is no error.' })
 }
 
+/** The request header of a route that waits. */
+export const WaitHeader = {
+  prefer: Type.String({ description: '`wait=N`: answer when the batch is terminal, after N seconds at the latest (RFC 7240). Anything else is ignored.' })
+}
+
 export type CancelParams = Static<typeof CancelParams>
 
 /** The named schemas that the route's schema refers to. */
@@ -40,6 +45,8 @@ export interface CancelSchemaOptions {
   readonly defaultProvider?: string | undefined
   /** The request headers that providers take. */
   readonly headers?: Readonly<Record<string, TSchema>>
+  /** Whether `Prefer: wait` is granted. */
+  readonly waits?: boolean
 }
 
 const Text = (description: string, example: string) => Type.String({ description, examples: [example] })
@@ -78,6 +85,8 @@ const responses = {
     description: 'The batch is being cancelled, or was cancelled by this call. A batch that was `cancelling` already is no error.',
     headers: {
       ...ASKED_HEADERS,
+      'preference-applied': Text('The wait that was granted, in seconds.', 'wait=30'),
+      'retry-after': Text('When to look at the batch again, where a wait ended before the batch did.', '15'),
       'x-batch-source': StringEnum(['provider', 'retrieved', 'assumed'], { description: 'Where the status comes from: the answer to the cancel, a read after it, or the fact that the provider accepted the cancel.', examples: ['provider'] })
     },
     content: {
@@ -110,11 +119,11 @@ const responses = {
 }
 
 /** The schema of the route: what it takes and every way in which it answers. */
-export function cancelBatchSchema ({ providers, defaultProvider, headers = {} }: CancelSchemaOptions = {}) {
+export function cancelBatchSchema ({ providers, defaultProvider, headers = {}, waits = false }: CancelSchemaOptions = {}) {
   const description = 'The provider that holds the batch.' + (defaultProvider === undefined ? '' : ` Default: \`${defaultProvider}\`.`)
   const examples = [defaultProvider ?? providers?.[0] ?? 'openai']
   const provider = providers === undefined ? Type.String({ minLength: 1, description, examples }) : StringEnum(providers, { description, examples })
-  const optional = Object.entries({ ...CancelHeaders, ...headers }).map(([name, schema]) => [name, Type.Optional(schema)])
+  const optional = Object.entries({ ...CancelHeaders, ...waits && WaitHeader, ...headers }).map(([name, schema]) => [name, Type.Optional(schema)])
   return {
     operationId: 'cancelBatch',
     tags: ['Batch'],

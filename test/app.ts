@@ -1,6 +1,10 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions, type InjectOptions } from 'fastify'
 import type { Test } from 'tap'
+import { kClock, systemClock, type Timers } from '../lib/clock.js'
 import batchCancel, { type Batch, type FastifyBatchCancelOptions } from '../lib/index.js'
+
+/** A clock that sleeps through no pause. */
+export const HURRIED: Timers = { ...systemClock, sleep: async () => {} }
 
 export const BATCH: Batch = {
   id: 'batch_1',
@@ -18,7 +22,8 @@ export const batch = (told: Partial<Batch>): Batch => ({ ...BATCH, ...told })
 export async function build (t: Test, options: FastifyBatchCancelOptions, server: FastifyServerOptions = {}): Promise<FastifyInstance> {
   const app = Fastify({ forceCloseConnections: true, ...server })
   t.teardown(() => app.close())
-  await app.register(batchCancel, options)
+  const hurried: FastifyBatchCancelOptions & { [kClock]: Timers } = { [kClock]: HURRIED, ...options }
+  await app.register(batchCancel, hurried)
   return app
 }
 

@@ -1,7 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import Fastify from 'fastify'
 import type { Test } from 'tap'
-import batchCancel, { forwardToProviders, type Provider } from '../lib/index.js'
+import { kClock } from '../lib/clock.js'
+import batchCancel, { forwardToProviders, type FastifyBatchCancelOptions, type Provider } from '../lib/index.js'
+import { HURRIED } from './app.js'
 import { breaches } from './contract.js'
 import { startUpstream, type Told } from './upstream.js'
 
@@ -40,7 +42,7 @@ export interface Table {
   readonly cases: readonly Case[]
 }
 
-/** Plays a table against the route, with a real server in the place of the provider; every answer is held against the document. */
+/** Plays a table against the route, one cancel each, with a real server in the place of the provider; every answer is held against the document. */
 export async function conform (t: Test, { name, provider, base, id, headers, cancel, retrieve, cases }: Table): Promise<void> {
   for (const { what, id: ownId = id, headers: ownHeaders = {}, cancel: cancelled, reads = [], status, answer, source, responseHeaders = {}, requests } of cases) {
     let read = 0
@@ -51,8 +53,9 @@ export async function conform (t: Test, { name, provider, base, id, headers, can
     })
     const app = Fastify({ routerOptions: { maxParamLength: 512 } })
     t.teardown(() => app.close())
-    await app.register(batchCancel, { forward: forwardToProviders({ providers: { [name]: provider(upstream.url + base) } }) })
-    const response = await app.inject({ method: 'POST', url: `/v1/batches/${encodeURIComponent(ownId)}/cancel`, headers: { 'x-portkey-provider': name, ...headers, ...ownHeaders } })
+    const options: FastifyBatchCancelOptions & { [kClock]: typeof HURRIED } = { forward: forwardToProviders({ providers: { [name]: provider(upstream.url + base) } }), [kClock]: HURRIED }
+    await app.register(batchCancel, options)
+    const response = await app.inject({ method: 'POST', url: `/v1/batches/${encodeURIComponent(ownId)}/cancel`, headers: { 'x-portkey-provider': name, 'x-stainless-retry-count': '0', ...headers, ...ownHeaders } })
 
     t.equal(response.statusCode, status, `${name}: ${what} ${response.body}`)
     t.match(response.json(), answer, what)

@@ -1,7 +1,10 @@
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import createError from '@fastify/error'
 import OpenAI from 'openai'
 import t from 'tap'
 import { BatchCancelError, forwardToProviders, openai, ProviderError, type Batch, type BatchCall, type BatchForwarder } from '../lib/index.js'
+import { createOperation } from '../lib/operation.js'
 import { BATCH, batch, build, cancel } from './app.js'
 import { breaches } from './contract.js'
 import { startUpstream, type Upstream } from './upstream.js'
@@ -154,6 +157,33 @@ t.test('whatever a hook throws, the answer keeps the contract', async t => {
   let endless = new Error('deep')
   for (let i = 0; i < 10; i++) endless = new Error('deep', { cause: endless })
   t.equal((await cancel(await build(t, { defaultProvider: 'x', forward: async () => { throw endless } }))).statusCode, 500, 'a cause without end')
+})
+
+t.test('a call of the hook\'s own ends with its signal', async t => {
+  let held = (_response: ServerResponse) => {}
+  const stalled = new Promise<ServerResponse>(resolve => { held = resolve })
+  const upstream = await startUpstream(t, (_request, response) => held(response))
+  const carrier = forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) } })
+  const aborter = new AbortController()
+  const cancelling = carrier.cancel({ batchId: 'batch_1', provider: 'openai', headers: {}, request: {} as BatchCall['request'], signal: aborter.signal })
+  const response = await stalled
+  aborter.abort()
+  await t.rejects(cancelling, { code: 'UND_ERR_ABORTED' })
+  if (!response.destroyed) await once(response, 'close')
+  t.pass('the connection is closed')
+})
+
+t.test('an operation that is over is over for everybody', async t => {
+  const operation = createOperation()
+  const heard: string[] = []
+  operation.whenOver(() => { heard.push('early') })
+  const { signal } = operation
+  t.equal(signal.aborted, false)
+  operation.end()
+  operation.whenOver(() => { heard.push('late') })
+  t.strictSame(heard, ['early', 'late'])
+  t.equal(signal.aborted, true)
+  t.equal(operation.signal, signal)
 })
 
 t.test('a retrieve that answers null is a bug, and settles nothing', async t => {

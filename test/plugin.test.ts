@@ -17,13 +17,14 @@ t.test('one line is enough', async t => {
 
 t.test('answers with the batch of the hook, and says where it comes from', async t => {
   let seen: BatchCall | undefined
-  const app = await build(t, { forward: async call => { seen = call; return batch({ ...BATCH, extra: 1.5 } as Batch) } })
+  let aborted: boolean | undefined
+  const app = await build(t, { forward: async call => { seen = call; aborted = call.signal.aborted; return batch({ ...BATCH, extra: 1.5 } as Batch) } })
   const response = await cancel(app, { id: 'a/b c', headers: { 'x-portkey-provider': 'my-own', 'x-portkey-trace-id': 't-1' } })
   t.match(response, { statusCode: 200, headers: { 'x-portkey-provider': 'my-own', 'x-portkey-trace-id': 't-1', 'x-batch-source': 'provider', 'x-portkey-retry-attempt-count': '0', 'x-request-id': /^req-/ } })
   t.strictSame(response.json(), { ...BATCH, extra: 1.5 })
   t.strictSame(breaches(response), [])
   t.match(seen, { batchId: 'a/b c', provider: 'my-own', headers: { 'x-portkey-trace-id': 't-1' }, request: { method: 'POST' }, signal: AbortSignal })
-  t.equal(seen?.signal.aborted, false)
+  t.strictSame([aborted, seen?.signal.aborted], [false, true], 'the signal aborts when the operation is over')
 })
 
 t.test('each option that cannot work is refused at registration, in one sentence', async t => {
@@ -37,8 +38,10 @@ t.test('each option that cannot work is refused at registration, in one sentence
     [{ defaultProvider: 'fireworks-ai' }, 'options.defaultProvider should not be \'fireworks-ai\': Its only way to stop a batch is to delete the job and its record.'],
     [{ timeout: 0 }, 'options.timeout should be whole milliseconds from 1 to 2147483647.'],
     [{ timeout: '30' }, 'options.timeout should be whole milliseconds from 1 to 2147483647.'],
+    [{ maxWait: -1 }, 'options.maxWait should be whole milliseconds from 0 to 2147483647.'],
+    [{ forward: { cancel: forward, shareKey: 'k' } }, 'options.forward.shareKey should be a function.'],
     [{ onCancelled: true }, 'options.onCancelled should be a function.'],
-    [{ defaultprovider: 'openai' }, 'options.defaultprovider is no option; these are: forward, defaultProvider, timeout, routeOptions, onCancelled.'],
+    [{ defaultprovider: 'openai' }, 'options.defaultprovider is no option; these are: forward, defaultProvider, timeout, maxWait, routeOptions, onCancelled.'],
     [{ routeOptions: [] }, 'options.routeOptions should be an object.'],
     [{ routeOptions: { handler: forward } }, /^options\.routeOptions\.handler is no option; these are: onRequest, /],
     [{ routeOptions: { errorHandler: forward } }, /^options\.routeOptions\.errorHandler is no option/],

@@ -25,7 +25,7 @@ t.test('every block of JavaScript runs, and registers the route', async t => {
     const answer = await app.inject({ method: 'POST', url: `${block.includes('/llm') ? '/llm' : ''}/v1/batches/a%00/cancel`, headers: { 'x-portkey-provider': block.includes('sandbox') ? 'sandbox' : 'openai' } })
     t.match(answer.json(), { error: { message: block.includes('tenants') ? 'Who are you?' : /^The id of a batch should/ } })
   }
-  t.equal(blocks('js').length, 5)
+  t.equal(blocks('js').length, 6)
 })
 
 t.test('the tables name every provider, header and code', async t => {

@@ -1,8 +1,10 @@
+import { createHash, randomUUID } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import { isObject, readErrorBody } from '../error-shape.js'
 import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidResponse, ProviderError, type ErrorDetails } from '../errors.js'
 import type { Batch, BatchAnswer, BatchCall, BatchForwarder, ProviderTraits } from '../forwarder.js'
 import { headerOf } from '../headers.js'
+import { whenOver } from '../operation.js'
 import { keepText } from '../verbatim.js'
 import { builtIn } from './index.js'
 import { isRefusal, isToken, parseBase, type Action, type Base, type Provider, type Refusal, type Setting, type Target } from './provider.js'
@@ -41,6 +43,7 @@ export function forwardToProviders ({ providers = builtIn, trustedHosts = [] }: 
   const trusted = new Set(checkedHosts(trustedHosts))
   const send = createUpstream()
   const prepared = new WeakMap<BatchCall, Promise<Prepared>>()
+  const sent = new WeakMap<BatchCall, Prepared>()
 
   function prepareOnce (call: BatchCall): Promise<Prepared> {
     let target = prepared.get(call)
@@ -53,17 +56,30 @@ export function forwardToProviders ({ providers = builtIn, trustedHosts = [] }: 
 
   async function ask (action: Action, call: BatchCall): Promise<BatchAnswer> {
     const target = await prepareOnce(call)
+    sent.set(call, target)
     const { provider, base, extraHeaders } = target
     const request = await provider.request(action, target)
-    const answer = await send(base.origin, { ...request, headers: { ...extraHeaders, ...request.headers } })
+    const answer = await send(base.origin, { ...request, headers: { ...extraHeaders, ...request.headers } }, listener => whenOver(call, listener))
     return { batch: readBatch(answer, target, action), headers: answer.headers }
   }
 
   return {
     cancel: (call) => ask('cancel', call),
     retrieve: (call) => ask('retrieve', call),
+    shareKey (call) {
+      const target = sent.get(call)
+      // A hook in between sent another call than this one: it shares with nobody.
+      return target === undefined ? randomUUID() : readKey(target)
+    },
     providers: new Map([...served].map(([name, provider]) => [name, traitsOf(provider)]))
   }
+}
+
+/** What makes two reads the same: all of the request but its signature. Hashed, since it holds the credential and is kept. */
+function readKey ({ provider, base, place, batchId, credential, extraHeaders, headers }: Prepared): string {
+  const names = [...Object.keys(provider.headers ?? {}), ...provider.accountHeaders ?? [], ...provider.ownHeaders]
+  const own = provider.serverCredential === undefined ? names.map(name => headers[name]) : []
+  return createHash('sha256').update(JSON.stringify([base, place, batchId, credential, extraHeaders, own])).digest('base64')
 }
 
 /** Only what may be known: a provider holds the server's credential. */

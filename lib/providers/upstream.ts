@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Agent } from 'undici'
 import { invalidResponse } from '../errors.js'
@@ -9,27 +10,31 @@ export interface UpstreamAnswer {
   readonly text: string
 }
 
-/** Sends one request and reads its whole answer. Throws undici's network errors, and `upstream_invalid_response` for an answer nobody would send. */
-export type Upstream = (origin: string, request: UpstreamRequest) => Promise<UpstreamAnswer>
+/** Sends one request and reads its whole answer, unless it is over before. Throws undici's network errors, and `upstream_invalid_response` for an answer nobody would send. */
+export type Upstream = (origin: string, request: UpstreamRequest, whenOver: (listener: () => void) => void) => Promise<UpstreamAnswer>
 
 /** A batch is a few kilobytes; anything like this is no batch. */
 const LARGEST_ANSWER = 1024 * 1024
 
-/** Only cleans up after an answer that nobody waits for any more: the plugin keeps the time of a call. In milliseconds. */
+/** Only cleans up where nobody says when it is over: the plugin keeps the time of a call. In milliseconds. */
 const ABANDONED = 60_000
 
 /** The one HTTP client: pools of kept-alive connections, no redirect followed, no cookie kept, no proxy taken from the environment. */
 export function createUpstream (): Upstream {
   const agent = new Agent({ maxResponseSize: LARGEST_ANSWER, headersTimeout: ABANDONED, bodyTimeout: ABANDONED })
 
-  return async (origin, { method, path, headers, body = null }) => {
+  return async (origin, { method, path, headers, body = null }, whenOver) => {
+    // undici takes an emitter for a signal, at a fifth of an AbortSignal's cost.
+    const signal = new EventEmitter()
+    whenOver(() => signal.emit('abort'))
     try {
       const response = await agent.request({
         origin,
         path,
         method,
         headers: { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'fastify-batch-cancel', ...headers },
-        body
+        body,
+        signal
       })
       const text = await response.body.text()
       if (encoded(response.headers)) throw invalidResponse(`The answer came encoded as ${response.headers['content-encoding']}.`)

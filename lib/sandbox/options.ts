@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from '../clock.js'
+import { idleClock, type Clock } from '../clock.js'
 import { InvalidOption } from './errors.js'
 
 /** Options of the sandbox, besides Fastify's own such as `prefix`. */
@@ -19,7 +19,7 @@ const isClock = (value: unknown) => {
   return typeof now === 'function' && typeof sleep === 'function'
 }
 
-export function checkOptions ({ clock = systemClock, latency = 400, concurrency = 3 }: BatchSandboxOptions): Required<BatchSandboxOptions> {
+export function checkOptions ({ clock = idleClock, latency = 400, concurrency = 3 }: BatchSandboxOptions): Required<BatchSandboxOptions> {
   if (!isClock(clock)) throw new InvalidOption('clock must be an object with the functions now and sleep')
   if (!(Number.isFinite(latency) && latency >= 0 && latency <= MAX_LATENCY)) throw new InvalidOption(`latency must be a number of milliseconds from 0 to ${MAX_LATENCY}`)
   if (!Number.isInteger(concurrency) || concurrency < 1) throw new InvalidOption('concurrency must be a whole number of 1 or more')

@@ -1,0 +1,82 @@
+import type { FastifyReply } from 'fastify'
+import { isTerminal, notCancellable, type Cancellation } from './cancellation.js'
+import { timedOut } from './errors.js'
+import type { BatchCall } from './forwarder.js'
+import { headerOf } from './headers.js'
+import type { Hook } from './hook.js'
+import type { Settings } from './options.js'
+import { createWaits, type Waited } from './wait.js'
+
+/** How long the client of a call waits: for the cancel, and where it prefers so for the end of the batch. */
+export interface Patience {
+  /** The result of the work, or `upstream_timeout` where the client's own limit ends before it; the work goes on. */
+  within (work: Promise<Cancellation>, call: BatchCall): Promise<Cancellation>
+  /** The batch when it is terminal, or as it was last seen. Throws `batch_not_cancellable` where it ended otherwise. */
+  wait (cancellation: Cancellation, call: BatchCall, start: number, reply: FastifyReply): Promise<Cancellation>
+  /** Ends every wait at once, and begins none. */
+  end (): void
+}
+
+export function createPatience ({ clock, forwarder: { shareKey }, maxWait }: Settings, { retrieve }: Hook): Patience {
+  const waits = retrieve === undefined ? undefined : createWaits({ retrieve, keyOf, clock })
+
+  function keyOf (call: BatchCall): string | undefined {
+    try {
+      return shareKey?.(call)
+    } catch (error) {
+      // The cancel was accepted: a bug of the hook must not hide that.
+      call.request.log.error({ err: error }, 'shareKey failed')
+      return undefined
+    }
+  }
+
+  async function within (work: Promise<Cancellation>, { headers }: BatchCall): Promise<Cancellation> {
+    const limit = clientLimit(headers)
+    if (limit === undefined) return await work
+    return await new Promise<Cancellation>((resolve, reject) => {
+      const stop = clock.after(limit, () => reject(timedOut()))
+      work.then(value => { stop(); resolve(value) }, error => { stop(); reject(error) })
+    })
+  }
+
+  async function wait (cancellation: Cancellation, call: BatchCall, start: number, reply: FastifyReply): Promise<Cancellation> {
+    const granted = grantedWait(call, maxWait)
+    if (waits === undefined || granted === undefined) return cancellation
+    reply.header('preference-applied', `wait=${granted}`)
+    const left = start + Math.min(granted * 1000, clientLimit(call.headers) ?? Infinity) - clock.now()
+    if (isTerminal(cancellation.batch) || left <= 0 || reply.raw.destroyed) return cancellation
+
+    const { waited, leave } = waits.join(call, left)
+    reply.raw.once('close', leave)
+    const result = await waited
+    reply.raw.off('close', leave)
+    return settle(cancellation, result, reply)
+  }
+
+  return { within, wait, end: () => waits?.close() }
+}
+
+/** What a wait has shown; a batch that looks live again is one whose provider lags. */
+function settle (cancellation: Cancellation, { answer, next }: Waited, reply: FastifyReply): Cancellation {
+  if (next !== undefined) reply.header('retry-after', String(Math.ceil(next / 1000)))
+  if (answer === undefined) return cancellation
+  const { status } = answer.batch
+  if (status === 'cancelling' || status === 'cancelled') return { ...answer, source: 'retrieved', accepted: cancellation.accepted }
+  if (isTerminal(answer.batch)) throw notCancellable(answer)
+  return { ...answer, batch: { ...answer.batch, status: 'cancelling' }, source: 'assumed', accepted: cancellation.accepted }
+}
+
+/** The client's own time-out in milliseconds, where it has one. */
+function clientLimit (headers: BatchCall['headers']): number | undefined {
+  const asked = Number(headerOf(headers, 'x-portkey-request-timeout') ?? 0)
+  return asked === 0 ? undefined : asked
+}
+
+const WAIT = /(?:^|,)\s*wait\s*=\s*(?:(\d+)|"(\d+)")\s*(?:[;,]|$)/i
+
+/** The whole seconds of `Prefer: wait`, as far as they are granted (RFC 7240). */
+function grantedWait ({ headers }: BatchCall, maxWait: number): number | undefined {
+  const [, plain, quoted] = WAIT.exec(headerOf(headers, 'prefer') ?? '') ?? []
+  const seconds = Math.min(Number(plain ?? quoted), Math.floor(maxWait / 1000))
+  return seconds >= 1 ? seconds : undefined
+}

@@ -1,0 +1,148 @@
+import type { Batch } from '../schemas/batch.js'
+import { isTerminal } from './cancellation.js'
+import type { Timers } from './clock.js'
+import { ProviderError } from './errors.js'
+import type { BatchCall } from './forwarder.js'
+import { passHeaders } from './headers.js'
+import type { Answer, Hook } from './hook.js'
+import { retryAfter } from './retry-after.js'
+
+/** Pauses between reads, in milliseconds; the last one for good. */
+const PAUSES = [1000, 2000, 4000, 8000, 15_000]
+
+/** The longest pause that a provider may ask for. */
+const LONGEST_PAUSE = 60_000
+
+/** A read that takes longer than this counts as failed, in milliseconds. */
+const READ_TIME = 15_000
+
+/** These say that reading on is of no use. */
+const FINAL = new Set([401, 403, 404])
+
+export interface WaitOptions {
+  readonly retrieve: NonNullable<Hook['retrieve']>
+  /** Waits with equal keys share one poller; those without a key share none. */
+  readonly keyOf: (call: BatchCall) => string | undefined
+  readonly clock: Timers
+}
+
+/** The batch as it was last seen. */
+export interface Waited {
+  /** `undefined`: it was not seen since. */
+  readonly answer: Answer<Batch> | undefined
+  /** Milliseconds after which it would be looked at again, where waiting on is of use. */
+  readonly next?: number
+}
+
+interface Waiter {
+  readonly call: BatchCall
+  readonly tell: (waited: Waited) => void
+}
+
+interface Poller {
+  readonly waiters: Set<Waiter>
+  answer: Answer<Batch> | undefined
+  round: number
+  pause: number
+  /** Stops the next read from being made. */
+  stop: (() => void) | undefined
+}
+
+export interface Wait {
+  readonly waited: Promise<Waited>
+  /** Ends this wait with the batch as it was last seen. */
+  leave (): void
+}
+
+export interface Waits {
+  /** Waits until the batch is terminal, reading on is of no use, `ms` milliseconds are over, or somebody leaves. */
+  join (call: BatchCall, ms: number): Wait
+  /** Ends every wait, and each that begins from now on at once. */
+  close (): void
+}
+
+/** Waits for batches, each read by one poller for all who wait for it with the same credentials. */
+export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
+  const pollers = new Map<string | symbol, Poller>()
+  let closed = false
+
+  function join (call: BatchCall, ms: number): Wait {
+    const key = keyOf(call) ?? Symbol('unshared')
+    const poller = pollers.get(key) ?? open(key)
+    let resolve!: (waited: Waited) => void
+    const waited = new Promise<Waited>(_resolve => { resolve = _resolve })
+    const waiter: Waiter = { call, tell (result) { stop(); resolve(result) } }
+    const stop = clock.after(ms, leave)
+    poller.waiters.add(waiter)
+
+    function leave () {
+      if (!poller.waiters.delete(waiter)) return
+      if (poller.waiters.size === 0) shut(key, poller)
+      waiter.tell({ answer: poller.answer, next: poller.pause })
+    }
+
+    if (closed) leave()
+    return { waited, leave }
+  }
+
+  function open (key: string | symbol): Poller {
+    const poller: Poller = { waiters: new Set(), answer: undefined, round: 0, pause: 0, stop: undefined }
+    pollers.set(key, poller)
+    schedule(key, poller)
+    return poller
+  }
+
+  function shut (key: string | symbol, poller: Poller): void {
+    poller.stop?.()
+    pollers.delete(key)
+  }
+
+  function schedule (key: string | symbol, poller: Poller, asked?: number): void {
+    const usual = PAUSES[Math.min(poller.round++, PAUSES.length - 1)] as number
+    poller.pause = Math.min(Math.max(usual, asked ?? 0), LONGEST_PAUSE)
+    poller.stop = clock.after(poller.pause, () => { look(key, poller) })
+  }
+
+  async function look (key: string | symbol, poller: Poller): Promise<void> {
+    const [first] = poller.waiters as Iterable<Waiter> as [Waiter]
+    let asked: number | undefined
+    try {
+      const answer = await inTime(retrieve(first.call))
+      asked = retryAfter(passHeaders(answer.headers), clock.now())
+      poller.answer = answer
+      if (isTerminal(answer.batch)) return finish(key, poller)
+    } catch (error) {
+      first.call.request.log.warn({ err: error }, 'the batch could not be read while waiting for it')
+      if (error instanceof ProviderError) {
+        if (FINAL.has(error.statusCode)) return finish(key, poller)
+        asked = retryAfter(error.headers, clock.now())
+      }
+    }
+    if (poller.waiters.size > 0) schedule(key, poller, asked)
+  }
+
+  function finish (key: string | symbol, poller: Poller): void {
+    // Another one may have begun while the last read of this one was on its way.
+    if (pollers.get(key) === poller) pollers.delete(key)
+    for (const { tell } of poller.waiters) tell({ answer: poller.answer })
+    poller.waiters.clear()
+  }
+
+  /** A read that never ends is given up, so that the poller goes on. */
+  function inTime<T> (reading: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const stop = clock.after(READ_TIME, () => reject(new Error('The read took too long.')))
+      reading.then(value => { stop(); resolve(value) }, error => { stop(); reject(error) })
+    })
+  }
+
+  function close (): void {
+    closed = true
+    for (const [key, poller] of pollers) {
+      poller.stop?.()
+      finish(key, poller)
+    }
+  }
+
+  return { join, close }
+}
