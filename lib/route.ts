@@ -54,7 +54,7 @@ export function createRoute (settings: Settings) {
       random: Math.random,
       end: start + timeout,
       repeated: retriesOf(state.named) >= 1,
-      cancels: Number.isNaN(retriesOf(state.named)) ? MOST_CANCELS : 1,
+      cancels: repeatsItself(state.named) ? 1 : MOST_CANCELS,
       tally: state,
       log: request.log
     })
@@ -86,6 +86,9 @@ export function createRoute (settings: Settings) {
 
 /** How often a client that repeats calls by itself has repeated this one; `NaN` for any other client. */
 const retriesOf = ({ headers }: Named) => Number(headerOf(headers, 'x-stainless-retry-count'))
+
+/** Portkey's SDK sends the count of the client that is inside it, but repeats nothing. */
+const repeatsItself = (named: Named) => !Number.isNaN(retriesOf(named)) && headerOf(named.headers, 'x-portkey-package-version') === undefined
 
 function createCall (request: FastifyRequest<CancelRoute>, { provider, headers }: Named, operation: Operation): BatchCall {
   return {

@@ -185,6 +185,23 @@ t.test('the client\'s own patience ends its answer, not the cancel', async t => 
   t.equal((await patient).statusCode, 200, '0 is no limit')
 })
 
+t.test('a client that repeats calls by itself gets one cancel each', async t => {
+  const upstream = await startUpstream(t, () => ({ status: 503 }))
+  const app = await build(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } }) })
+  for (const [headers, cancels] of [
+    [{}, 3],
+    [{ 'x-stainless-retry-count': '0' }, 1],
+    [{ 'x-stainless-retry-count': '2' }, 1],
+    [{ 'x-stainless-retry-count': 'many' }, 3],
+    [{ 'x-stainless-retry-count': '0', 'x-portkey-package-version': 'portkey-3.1.0' }, 3]
+  ] as Array<[Record<string, string>, number]>) {
+    upstream.requests.length = 0
+    const response = await cancel(app, { headers: { ...key, ...headers } })
+    t.match(response, { statusCode: 503, headers: { 'x-portkey-retry-attempt-count': String(cancels - 1) } })
+    t.equal(upstream.requests.filter(({ method }) => method === 'POST').length, cancels, JSON.stringify(headers))
+  }
+})
+
 t.test('a trace id is echoed when it is one', async t => {
   const app = await build(t, { defaultProvider: 'x', forward: async () => BATCH }, { genReqId: () => 'req-7' })
   for (const [sent, echoed] of [['t-1', 't-1'], ['x'.repeat(128), 'x'.repeat(128)], ['x'.repeat(129), 'req-7'], ['a b', 'req-7'], ['ü', 'req-7'], ['', 'req-7'], [undefined, 'req-7']]) {
