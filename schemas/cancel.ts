@@ -3,7 +3,7 @@ import type { FastifySchema } from 'fastify'
 import type {} from '@fastify/swagger'
 import { Batch, BatchError, BatchRequestCounts, CANCELLED_STATUSES } from './batch.js'
 import { ErrorResponse } from './error.js'
-import { EXAMPLE_BATCH, EXAMPLE_ENDED_BATCH, EXAMPLE_ERRORS, type ErrorExample } from './examples.js'
+import { EXAMPLE_ANSWERS, EXAMPLE_ERRORS, type ErrorExample } from './examples.js'
 import { StringEnum } from './types.js'
 
 export const CancelParams = Type.Object({
@@ -95,7 +95,7 @@ const responses = {
           Type.Ref(Batch.$id as string),
           Type.Object({ status: StringEnum(CANCELLED_STATUSES, { description: 'Whether the cancel is under way or done.' }) }, { additionalProperties: true })
         ]),
-        examples: { cancelling: { summary: 'The cancel is under way', value: EXAMPLE_BATCH } }
+        examples: EXAMPLE_ANSWERS
       }
     }
   },
@@ -106,7 +106,7 @@ const responses = {
   409: error('The batch is completed, failed, expired or was cancelled before. The batch stands beside the error.', {
     ...ASKED_HEADERS,
     'x-should-retry': Text('`false`: this answer is final.', 'false')
-  }, { ended: { ...EXAMPLE_ERRORS[409], batch: EXAMPLE_ENDED_BATCH } }),
+  }, EXAMPLE_ERRORS[409]),
   413: error('The body is larger than the server takes.', COMMON_HEADERS, EXAMPLE_ERRORS[413]),
   415: error('The content type is none.', COMMON_HEADERS, EXAMPLE_ERRORS[415]),
   429: error('The provider wants fewer calls; nothing was done.', RETRY_HEADERS, EXAMPLE_ERRORS[429]),

@@ -5,7 +5,7 @@ import type { ErrorResponse } from './error.js'
 
 export type ErrorExample = ErrorResponse
 
-export const EXAMPLE_BATCH = {
+const CANCELLING = {
   id: 'batch_abc123',
   object: 'batch',
   endpoint: '/v1/chat/completions',
@@ -23,15 +23,50 @@ export const EXAMPLE_BATCH = {
   metadata: { description: 'Daily batch job' }
 } as const satisfies Batch
 
-export const EXAMPLE_ENDED_BATCH = {
-  ...EXAMPLE_BATCH,
-  id: 'batch_completed',
-  status: 'completed',
+const CANCELLED = {
+  ...CANCELLING,
+  status: 'cancelled',
   output_file_id: 'file-def456',
-  cancelled_at: null,
-  completed_at: 1713898500,
-  request_counts: { total: 100, completed: 100, failed: 0 }
+  error_file_id: 'file-ghi789'
 } as const satisfies Batch
+
+const MAPPED = {
+  id: 'abcdefghij12',
+  object: 'batch',
+  endpoint: '',
+  model: 'anthropic.claude-sonnet-5',
+  errors: null,
+  input_file_id: 's3://my-bucket/input.jsonl',
+  completion_window: '24h',
+  output_file_id: 's3://my-bucket/output/',
+  error_file_id: null,
+  created_at: 1713894800,
+  in_progress_at: null,
+  expires_at: 1713981200,
+  finalizing_at: null,
+  completed_at: null,
+  failed_at: null,
+  expired_at: null,
+  cancelling_at: 1713895200,
+  cancelled_at: null,
+  request_counts: { total: 100, completed: 45, failed: 0 },
+  usage: null,
+  metadata: null,
+  status: 'cancelling',
+  provider_batch: { jobArn: 'arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghij12', status: 'Stopping' }
+} as const satisfies Batch
+
+/** The ways in which a cancel succeeds. */
+export const EXAMPLE_ANSWERS = {
+  cancelling: { summary: 'The cancel is under way', value: CANCELLING },
+  cancelled: { summary: 'The cancel is done: at once, after `Prefer: wait`, or by the first try of this call', value: CANCELLED },
+  mapped: { summary: 'A batch of a provider with another shape, read after the cancel', value: MAPPED }
+}
+
+const ended = (status: Batch['status'], told: Partial<Batch>): ErrorExample => ({
+  ...failure(`Cannot cancel a batch with status '${status}'.`, 'invalid_request_error', 'batch_not_cancellable'),
+  batch: { ...CANCELLING, id: `batch_${status}`, status, cancelled_at: null, ...told }
+})
 
 const failure = (message: string, type: string, code: string | null, param: string | null = null): ErrorExample =>
   ({ error: { message, type, param, code }, provider: 'openai' })
@@ -55,7 +90,12 @@ export const EXAMPLE_ERRORS = {
   },
   403: { refused: failure('You have insufficient permissions for this operation.', 'invalid_request_error', null) },
   404: { missing: failure('No batch found with id \'batch_nope\'.', 'invalid_request_error', 'batch_not_found') },
-  409: failure('Cannot cancel a batch with status \'completed\'.', 'invalid_request_error', 'batch_not_cancellable'),
+  409: {
+    completed: ended('completed', { output_file_id: 'file-def456', completed_at: 1713898500, request_counts: { total: 100, completed: 100, failed: 0 } }),
+    failed: ended('failed', { failed_at: 1713895000, request_counts: { total: 0, completed: 0, failed: 0 } }),
+    expired: ended('expired', { expired_at: 1713981200, output_file_id: 'file-def456', error_file_id: 'file-ghi789' }),
+    cancelled: ended('cancelled', { cancelled_at: 1713895200, output_file_id: 'file-def456' })
+  },
   413: { too_large: refusal('Request body is too large', 'FST_ERR_CTP_BODY_TOO_LARGE') },
   415: { no_type: refusal('Unsupported Media Type', 'FST_ERR_CTP_INVALID_MEDIA_TYPE') },
   429: { limited: failure('Rate limit reached for requests.', 'requests', 'rate_limit_exceeded') },
