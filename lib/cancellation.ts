@@ -1,6 +1,6 @@
 import type { Batch, BatchStatus } from '../schemas/batch.js'
 import { wholeBatch } from './batch.js'
-import type { Timers } from './clock.js'
+import { within, type Timers } from './clock.js'
 import { BatchCancelError, lostAnswer, ProviderError, timedOut } from './errors.js'
 import type { BatchCall } from './forwarder.js'
 import type { Answer, Hook } from './hook.js'
@@ -181,12 +181,8 @@ function conclude (error: Failure, lost: Failure | undefined, sight: Sight): Fai
 }
 
 /** Each request gets at most half of what is left, so that there is always time for the next. */
-function inHalfOfTheTime<T> (work: Promise<T>, options: CancellationOptions): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = options.clock.after(left(options) / 2, () => reject(timedOut()))
-    work.then(value => { stop(); resolve(value) }, error => { stop(); reject(error) })
-  })
-}
+const inHalfOfTheTime = <T>(work: Promise<T>, options: CancellationOptions): Promise<T> =>
+  within(work, left(options) / 2, options.clock, timedOut)
 
 const left = ({ clock, end }: CancellationOptions) => end - clock.now()
 

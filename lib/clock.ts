@@ -24,6 +24,14 @@ export const systemClock: Timers = {
   }
 }
 
+/** The result of the work, or the error of `late` where it does not come within `ms`; the work goes on. */
+export function within<T> (work: Promise<T>, ms: number, { after }: Timers, late: () => Error): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = after(ms, () => reject(late()))
+    work.then(value => { stop(); resolve(value) }, error => { stop(); reject(error) })
+  })
+}
+
 /** The time of work that nobody is owed: it keeps no process alive. */
 export const idleClock: Clock = {
   now: Date.now,

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { isTerminal, notCancellable, type Cancellation } from './cancellation.js'
+import { within } from './clock.js'
 import { timedOut } from './errors.js'
 import type { BatchCall } from './forwarder.js'
 import { headerOf } from './headers.js'
@@ -10,7 +11,7 @@ import { createWaits, type Waited } from './wait.js'
 /** How long the client of a call waits: for the cancel, and where it prefers so for the end of the batch. */
 export interface Patience {
   /** The result of the work, or `upstream_timeout` where the client's own limit ends before it; the work goes on. */
-  within (work: Promise<Cancellation>, call: BatchCall): Promise<Cancellation>
+  untilLimit (work: Promise<Cancellation>, call: BatchCall): Promise<Cancellation>
   /** The batch when it is terminal, or as it was last seen. Throws `batch_not_cancellable` where it ended otherwise. */
   wait (cancellation: Cancellation, call: BatchCall, start: number, reply: FastifyReply): Promise<Cancellation>
   /** Ends every wait at once, and begins none. */
@@ -30,13 +31,9 @@ export function createPatience ({ clock, forwarder: { shareKey }, maxWait }: Set
     }
   }
 
-  async function within (work: Promise<Cancellation>, { headers }: BatchCall): Promise<Cancellation> {
+  function untilLimit (work: Promise<Cancellation>, { headers }: BatchCall): Promise<Cancellation> {
     const limit = clientLimit(headers)
-    if (limit === undefined) return await work
-    return await new Promise<Cancellation>((resolve, reject) => {
-      const stop = clock.after(limit, () => reject(timedOut()))
-      work.then(value => { stop(); resolve(value) }, error => { stop(); reject(error) })
-    })
+    return limit === undefined ? work : within(work, limit, clock, timedOut)
   }
 
   async function wait (cancellation: Cancellation, call: BatchCall, start: number, reply: FastifyReply): Promise<Cancellation> {
@@ -53,7 +50,7 @@ export function createPatience ({ clock, forwarder: { shareKey }, maxWait }: Set
     return settle(cancellation, result, reply)
   }
 
-  return { within, wait, end: () => waits?.close() }
+  return { untilLimit, wait, end: () => waits?.close() }
 }
 
 /** What a wait has shown; a batch that looks live again is one whose provider lags. */

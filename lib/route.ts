@@ -60,7 +60,7 @@ export function createRoute (settings: Settings) {
     })
     running.add(work)
     try {
-      const cancellation = await patience.wait(await patience.within(work, call), call, start, reply as FastifyReply)
+      const cancellation = await patience.wait(await patience.untilLimit(work, call), call, start, reply as FastifyReply)
       if (cancellation.accepted && onCancelled !== undefined) tell(onCancelled, call, cancellation)
       return send(request as FastifyRequest, reply as FastifyReply, 200, textOf(cancellation.batch) ?? JSON.stringify(cancellation.batch), {
         ...passHeaders(cancellation.headers),

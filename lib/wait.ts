@@ -1,6 +1,6 @@
 import type { Batch } from '../schemas/batch.js'
 import { isTerminal } from './cancellation.js'
-import type { Timers } from './clock.js'
+import { within, type Timers } from './clock.js'
 import { ProviderError } from './errors.js'
 import type { BatchCall } from './forwarder.js'
 import { passHeaders } from './headers.js'
@@ -107,7 +107,8 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
     const [first] = poller.waiters as Iterable<Waiter> as [Waiter]
     let asked: number | undefined
     try {
-      const answer = await inTime(retrieve(first.call))
+      // A read that never ends is given up, so that the poller goes on.
+      const answer = await within(retrieve(first.call), READ_TIME, clock, () => new Error('The read took too long.'))
       asked = retryAfter(passHeaders(answer.headers), clock.now())
       poller.answer = answer
       if (isTerminal(answer.batch)) return finish(key, poller)
@@ -126,14 +127,6 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
     if (pollers.get(key) === poller) pollers.delete(key)
     for (const { tell } of poller.waiters) tell({ answer: poller.answer })
     poller.waiters.clear()
-  }
-
-  /** A read that never ends is given up, so that the poller goes on. */
-  function inTime<T> (reading: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const stop = clock.after(READ_TIME, () => reject(new Error('The read took too long.')))
-      reading.then(value => { stop(); resolve(value) }, error => { stop(); reject(error) })
-    })
   }
 
   function close (): void {
