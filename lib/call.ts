@@ -41,7 +41,7 @@ export function createCallReader ({ providers, defaultProvider }: CallReaderOpti
     const { headers, fault } = readConfig(request.headers)
     const provider = headerOf(headers, 'x-portkey-provider') ?? defaultProvider
     if (provider === undefined) throw fault ?? missingProvider(headers)
-    const traits = providers === undefined ? {} : providers.get(provider)
+    const traits = providers === undefined ? unknownTraits(provider) : providers.get(provider)
     if (traits === undefined) throw unknownProvider(provider)
     if (traits.refusal !== undefined) throw providerFault('unsupported_provider', `Batches of '${provider}' cannot be cancelled here: ${traits.refusal}`)
     return { provider, traits, headers, fault }
@@ -51,7 +51,7 @@ export function createCallReader ({ providers, defaultProvider }: CallReaderOpti
   function check ({ provider, traits, headers, fault }: Named, batchId: string): void {
     if (fault !== undefined) throw fault
     if (!id.Check({ id: batchId })) throw invalidId('should be 1 to 512 printable characters, and neither \'.\' nor \'..\'.')
-    if (traits.id?.test(batchId) === false) throw invalidId(`at '${provider}' should match ${traits.id.source}.`)
+    if (traits.id !== undefined && batchId.search(traits.id) === -1) throw invalidId(`at '${provider}' should match ${traits.id.source}.`)
     checkHeaders(headers, headerChecks)
     checkHeaders(headers, ownChecks.get(provider) ?? [])
   }
@@ -60,12 +60,19 @@ export function createCallReader ({ providers, defaultProvider }: CallReaderOpti
     ? `Name the provider that holds the batch in the header x-portkey-provider${offered === '' ? '.' : `: ${offered}.`}`
     : `Virtual keys live in Portkey's cloud; name the provider in the header x-portkey-provider: ${offered}.`)
 
-  const unknownProvider = (name: string) => providerFault('unknown_provider', name.startsWith('@')
-    ? `Providers with an @ live in Portkey's cloud; these are here: ${offered}.`
-    : `There is no provider '${name.slice(0, 64)}' here; these are: ${offered}.`)
+  const unknownProvider = (name: string) => providerFault('unknown_provider', providers === undefined
+    ? 'The name of a provider should be 1 to 128 visible ASCII characters.'
+    : name.startsWith('@')
+      ? `Providers with an @ live in Portkey's cloud; these are here: ${offered}.`
+      : `There is no provider '${name.slice(0, 64)}' here; these are: ${offered}.`)
 
   return { nameProvider, check }
 }
+
+/** Any name that can be answered in a header, for a hook that does not tell which it serves. */
+const unknownTraits = (name: string): ProviderTraits | undefined => isProviderName(name) ? {} : undefined
+
+export const isProviderName = (name: string) => /^[\x21-\x7e]{1,128}$/.test(name)
 
 const providerFault = (code: 'missing_provider' | 'unknown_provider' | 'unsupported_provider', message: string) =>
   new BatchCancelError(code, message, { param: 'x-portkey-provider' })

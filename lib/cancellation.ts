@@ -43,7 +43,7 @@ type Attempt =
   | { readonly kind: Refusal, readonly error: Failure }
 
 /**
- * `refused`: perhaps for the state of the batch. `limited`: nothing was done. `lost`: whether anything was done is
+ * `refused`: perhaps for the state of the batch. `limited`: nothing was done, and it may be tried again. `lost`: whether anything was done is
  * not known. `denied`: any other answer of the provider. `unsent`: nothing left, or the hook has a bug.
  */
 type Refusal = 'refused' | 'limited' | 'lost' | 'denied' | 'unsent'
@@ -82,7 +82,7 @@ export async function cancelBatch (hook: Hook, call: BatchCall, options: Cancell
   for (;;) {
     const attempt = await send(hook, call, options)
     if (attempt.kind === 'accepted') return await settleAccepted(attempt.answer, hook, call, options)
-    if (attempt.kind === 'unsent') throw attempt.error
+    if (attempt.kind === 'unsent' && lost === undefined) throw attempt.error
     if (attempt.kind === 'lost') lost = attempt.error
 
     const sight = attempt.kind === 'refused' || lost !== undefined ? await look(hook, call, options, attempt.kind) : 'unread'
@@ -105,8 +105,8 @@ async function send (hook: Hook, call: BatchCall, options: CancellationOptions):
 }
 
 const kindOf = (error: Failure): Refusal => error instanceof ProviderError
-  ? KINDS.get(error.statusCode) ?? 'denied'
-  : error.statusCode > 500 ? 'lost' : 'unsent'
+  ? KINDS.get(error.statusCode) ?? (error.statusCode > 501 ? 'lost' : 'denied')
+  : error.statusCode <= 500 ? 'unsent' : error.sent ? 'lost' : 'limited'
 
 /** After acceptance the answer is the batch, or the 409 of a batch that ended first; never that the read failed. */
 async function settleAccepted ({ batch, headers }: Answer, hook: Hook, call: BatchCall, options: CancellationOptions): Promise<Cancellation> {

@@ -20,8 +20,7 @@ export function readConfig (headers: IncomingHttpHeaders): Configured {
   const config = parse(text)
   const reason = faultOf(text, config)
   if (reason !== undefined) return { headers, fault: new BatchCancelError('invalid_header', `Header '${CONFIG}' ${reason}`, { param: CONFIG }) }
-  const laid = Object.entries(config as object).flatMap(([key, value]) => headerFor(key, value))
-  return { headers: { ...headers, ...Object.fromEntries(laid) } }
+  return { headers: { ...headers, ...lay(config as object) } }
 }
 
 function parse (text: string): unknown {
@@ -37,6 +36,7 @@ function faultOf (text: string, config: unknown): string | undefined {
   if (!isObject(config)) return 'should be a JSON object.'
   const { strategy, targets } = config
   const single = strategy === undefined || strategy === null || (isObject(strategy) && (strategy['mode'] ?? 'single') === 'single')
+  if (lay(config) === undefined) return 'holds a value that no header can have.'
   if (targets !== undefined || !single) return 'should have no targets and no strategy: a cancel is never spread over providers.'
   return undefined
 }
@@ -49,6 +49,15 @@ const ALIASES: Readonly<Record<string, string>> = {
   'api-key': 'authorization',
   'resource-name': 'x-portkey-azure-resource-name',
   'api-version': 'x-portkey-azure-api-version'
+}
+
+/** The headers that a config stands for; `undefined` where a value of it cannot be written. */
+function lay (config: object): Record<string, string> | undefined {
+  try {
+    return Object.fromEntries(Object.entries(config).flatMap(([key, value]) => headerFor(key, value)))
+  } catch {
+    return undefined
+  }
 }
 
 function headerFor (key: string, value: unknown): Array<[string, string]> {

@@ -39,16 +39,19 @@ export class BatchCancelError extends Error {
   readonly statusCode: number
   /** The header or parameter at fault. */
   readonly param: string | null
+  /** Whether anything may have left: `false` where no connection came about, so that nothing was done. */
+  readonly sent: boolean
   /** The batch that was read, where it is why the call failed. */
   readonly batch: Batch | undefined
   /** Of the provider's headers those that reach the client. */
   readonly headers: PassedHeaders
 
-  constructor (code: ErrorCode, message: string, { param = null, batch, headers, cause }: { param?: string | null, batch?: Batch, headers?: ResponseHeaders, cause?: unknown } = {}) {
+  constructor (code: ErrorCode, message: string, { param = null, sent = true, batch, headers, cause }: { param?: string | null, sent?: boolean, batch?: Batch, headers?: ResponseHeaders, cause?: unknown } = {}) {
     super(message, { cause })
     this.code = code
     this.statusCode = ERROR_STATUS[code]
     this.param = param
+    this.sent = sent
     this.batch = batch
     this.headers = passHeaders(headers)
   }
@@ -62,6 +65,10 @@ const UNKNOWN_OUTCOME = 'so it is not known whether the batch was cancelled. The
 
 export const unreachable = (cause: unknown) =>
   new BatchCancelError('upstream_unreachable', `The provider could not be reached, ${UNKNOWN_OUTCOME}`, { cause })
+
+/** No connection came about: nothing was done by this try. */
+export const unsent = (cause: unknown) =>
+  new BatchCancelError('upstream_unreachable', 'The provider could not be reached; nothing was sent. The call may be repeated.', { cause, sent: false })
 
 export const timedOut = (cause?: unknown) =>
   new BatchCancelError('upstream_timeout', `The provider did not answer in time, ${UNKNOWN_OUTCOME}`, { cause })
@@ -100,13 +107,12 @@ export function envelope (status: number, { message, type, param, code }: ErrorD
   return { error: { message, type: type ?? defaultType(status), param: param ?? null, code: code ?? null } }
 }
 
-/** The body of an answer to an error of this package or of a provider. */
+/** The body of an answer to an error of this package or of a provider, but for the batch that may stand beside it. */
 export function errorBody (error: BatchCancelError | ProviderError, provider: string | undefined): ErrorResponse {
   const status = error.statusCode
   const body = error instanceof ProviderError
     ? envelope(status, { ...error.details, code: error.details.code ?? defaultCode(status) })
     : envelope(status, error)
   if (provider !== undefined) body.provider = provider
-  if (error instanceof BatchCancelError && error.batch !== undefined) body.batch = error.batch
   return body
 }

@@ -9,13 +9,13 @@ const REQUEST_ID = ['x-request-id', 'request-id', 'x-amzn-requestid', 'apim-requ
 /** Anything else could split a header or fail to be written. */
 const PRINTABLE = /^[\x20-\x7e]{1,1024}$/
 
-export type ResponseHeaders = IncomingHttpHeaders | Headers | undefined
+export type ResponseHeaders = IncomingHttpHeaders | Headers | null | undefined
 export type PassedHeaders = Record<string, string>
 
 /** The headers of a provider's answer that reach the client; the id of the request under `x-request-id`. */
 export function passHeaders (headers: ResponseHeaders): PassedHeaders {
   const passed: PassedHeaders = {}
-  if (headers === undefined) return passed
+  if (headers === undefined || headers === null) return passed
   // Any `Headers` will do: SDKs bring their own.
   const entries = typeof headers.entries === 'function' ? headers.entries() : Object.entries(headers)
   const ids = new Map<string, string>()

@@ -1,6 +1,6 @@
 import { isBatch } from '../schemas/batch.js'
 import { isObject, readErrorBody } from './error-shape.js'
-import { BatchCancelError, internalError, ProviderError, timedOut, unreachable, type ErrorDetails } from './errors.js'
+import { BatchCancelError, internalError, ProviderError, timedOut, unreachable, unsent, type ErrorDetails } from './errors.js'
 import type { Batch, BatchCall, BatchForwarder } from './forwarder.js'
 import type { ResponseHeaders } from './headers.js'
 import { textOf } from './verbatim.js'
@@ -56,7 +56,7 @@ function checked (value: unknown): Batch {
 }
 
 export function readThrown (thrown: unknown): BatchCancelError | ProviderError {
-  if (thrown instanceof BatchCancelError || thrown instanceof ProviderError) return thrown
+  if (thrown instanceof BatchCancelError || (thrown instanceof ProviderError && statusOf({ status: thrown.statusCode }) !== undefined)) return thrown
   if (!isObject(thrown)) return internalError('The hook threw something that is no error.', thrown)
   const status = statusOf(thrown)
   if (status !== undefined) return new ProviderError(status, detailsOf(thrown), headersOf(thrown), thrown)
@@ -77,8 +77,10 @@ function detailsOf (thrown: Record<string, unknown>): ErrorDetails {
 const headersOf = ({ headers }: Record<string, unknown>) => isObject(headers) ? headers as ResponseHeaders : undefined
 
 const NETWORK_CODE = /^(E(CONN|HOST|NET|AI_|PIPE|PROTO|(SOCKET)?TIMEDOUT|NOTFOUND|ADDRNOTAVAIL)|UND_ERR_(?!INVALID)|HPE_|ERR_(TLS|SSL|STREAM_PREMATURE)|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/
-const ABORT_NAME = /^(AbortError|API(Connection|UserAbort)Error)$/
+const ABORT_NAME = /^(AbortError|HTTPParserError|API(Connection|UserAbort)Error)$/
 const TIMEOUT = /^(TimeoutError|APIConnectionTimeoutError|UND_ERR_(HEADERS|BODY)_TIMEOUT)$/
+/** Failures that come before a connection does. */
+const UNSENT_CODE = /^(ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENET|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/
 const DEEPEST_CAUSE = 5
 
 /** No answer came: a network error or an abort, of Node, of undici or of an SDK, perhaps as the cause of another. */
@@ -87,6 +89,7 @@ function lost (thrown: Record<string, unknown>): BatchCancelError | undefined {
   for (let depth = 0; depth < DEEPEST_CAUSE && isObject(error); depth++) {
     // The SDKs leave `name` at "Error": their class tells.
     const names = [error['code'], error['name'], error.constructor?.name].filter(name => typeof name === 'string')
+    if (names.some(name => UNSENT_CODE.test(name))) return unsent(thrown)
     if (names.some(name => TIMEOUT.test(name))) return timedOut(thrown)
     if (names.some(name => NETWORK_CODE.test(name) || ABORT_NAME.test(name))) return unreachable(thrown)
     error = error['cause']

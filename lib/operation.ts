@@ -44,3 +44,13 @@ export function whenOver (call: BatchCall & { readonly [kOperation]?: Operation 
   if (operation !== undefined) operation.whenOver(listener)
   else call.signal.addEventListener('abort', listener, { once: true })
 }
+
+/** The same call under an operation of its own, for what goes on when the first one is over. */
+export const withOperation = ({ batchId, provider, headers, request }: BatchCall, operation: Operation): BatchCall => ({
+  batchId,
+  provider,
+  headers,
+  request,
+  get signal () { return operation.signal },
+  [kOperation]: operation
+} as BatchCall)

@@ -1,4 +1,5 @@
 import type { FastifyContextConfig, RouteShorthandOptions } from 'fastify'
+import { isProviderName } from './call.js'
 import { kClock, systemClock, type Timers } from './clock.js'
 import { FST_BATCH_CANCEL_INVALID_OPTION } from './errors.js'
 import { isObject } from './error-shape.js'
@@ -66,7 +67,7 @@ const object: Rule = [isObject, 'an object']
 
 const OPTIONS: Readonly<Record<string, Rule>> = {
   forward: [value => isFunction(value) || (isObject(value) && isFunction(value['cancel'])), 'a function or an object with a function cancel'],
-  defaultProvider: [value => isString(value) && value !== '', 'the name of a provider'],
+  defaultProvider: [value => isString(value) && isProviderName(value as string), 'the name of a provider'],
   timeout: [value => Number.isInteger(value) && value as number >= 1 && value as number <= LONGEST_TIMEOUT, `whole milliseconds from 1 to ${LONGEST_TIMEOUT}`],
   maxWait: [value => Number.isInteger(value) && value as number >= 0 && value as number <= LONGEST_TIMEOUT, `whole milliseconds from 0 to ${LONGEST_TIMEOUT}`],
   routeOptions: object,

@@ -37,11 +37,12 @@ export function createPatience ({ clock, forwarder: { shareKey }, maxWait }: Set
   }
 
   async function wait (cancellation: Cancellation, call: BatchCall, start: number, reply: FastifyReply): Promise<Cancellation> {
-    const granted = grantedWait(call, maxWait)
+    const limit = clientLimit(call.headers) ?? Infinity
+    const granted = grantedWait(call, Math.min(maxWait, limit))
     if (waits === undefined || granted === undefined) return cancellation
     reply.header('preference-applied', `wait=${granted}`)
-    const left = start + Math.min(granted * 1000, clientLimit(call.headers) ?? Infinity) - clock.now()
-    if (isTerminal(cancellation.batch) || left <= 0 || reply.raw.destroyed) return cancellation
+    const left = start + granted * 1000 - clock.now()
+    if (isTerminal(cancellation.batch) || left <= 0 || hasLeft(reply)) return cancellation
 
     const { waited, leave } = waits.join(call, left)
     reply.raw.once('close', leave)
@@ -52,6 +53,9 @@ export function createPatience ({ clock, forwarder: { shareKey }, maxWait }: Set
 
   return { untilLimit, wait, end: () => waits?.close() }
 }
+
+/** Whether the client is gone; HTTP/2 tells it of the stream. */
+const hasLeft = ({ raw }: FastifyReply) => raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true
 
 /** What a wait has shown; a batch that looks live again is one whose provider lags. */
 function settle (cancellation: Cancellation, { answer, next }: Waited, reply: FastifyReply): Cancellation {

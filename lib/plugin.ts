@@ -10,7 +10,7 @@ async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOpti
   const { schema, preValidation, ...routeOptions } = settings.routeOptions
   const route = createRoute(settings)
 
-  for (const named of NAMED_SCHEMAS) fastify.addSchema(named)
+  for (const named of NAMED_SCHEMAS) if (fastify.getSchema(named.$id as string) === undefined) fastify.addSchema(named)
   fastify.addHook('preClose', route.endWaits)
   fastify.addHook('onClose', route.finish)
   fastify.decorateRequest(kState, null)

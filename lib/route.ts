@@ -1,8 +1,10 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { CancelParams } from '../schemas/cancel.js'
+import type { ErrorResponse } from '../schemas/error.js'
 import { createCallReader, type Named } from './call.js'
 import { cancelBatch, MOST_CANCELS, type Cancellation, type Tally } from './cancellation.js'
 import { report } from './diagnostics.js'
+import { isObject } from './error-shape.js'
 import { BatchCancelError, envelope, errorBody, ProviderError } from './errors.js'
 import type { BatchCall } from './forwarder.js'
 import { headerOf, passHeaders, type PassedHeaders } from './headers.js'
@@ -10,7 +12,7 @@ import { holdToWord } from './hook.js'
 import { createOperation, kOperation, type Operation } from './operation.js'
 import type { Settings } from './options.js'
 import { createPatience } from './patience.js'
-import { textOf } from './verbatim.js'
+import { writeBatch } from './verbatim.js'
 
 /** What the route keeps of a request while it is on its way. */
 export const kState = Symbol('fastify-batch-cancel.state')
@@ -62,7 +64,7 @@ export function createRoute (settings: Settings) {
     try {
       const cancellation = await patience.wait(await patience.untilLimit(work, call), call, start, reply as FastifyReply)
       if (cancellation.accepted && onCancelled !== undefined) tell(onCancelled, call, cancellation)
-      return send(request as FastifyRequest, reply as FastifyReply, 200, textOf(cancellation.batch) ?? JSON.stringify(cancellation.batch), {
+      return send(request as FastifyRequest, reply as FastifyReply, 200, writeBatch(cancellation.batch), {
         ...passHeaders(cancellation.headers),
         'x-batch-source': cancellation.source
       }, cancellation.batch.status)
@@ -109,26 +111,40 @@ async function tell (onCancelled: NonNullable<Settings['onCancelled']>, call: Ba
   }
 }
 
+/** Whatever a hook of the host, Fastify, or this package threw. */
+type Thrown = Partial<FastifyError> & { readonly status?: number, readonly headers?: Record<string, string> } | null | undefined
+
 /** Errors of the route alone, so that the error handler of the host stays what it is. */
-function errorHandler (error: FastifyError | null | undefined, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function errorHandler (error: Thrown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const own = error instanceof BatchCancelError || error instanceof ProviderError
   const status = own ? error.statusCode : hostStatus(error, reply)
   if (status >= 500) request.log.error({ err: error }, 'the batch was not cancelled')
   else request.log.info({ err: error }, 'the batch was not cancelled')
+  if (!own && isObject(error?.headers)) reply.headers(error.headers)
   const body = own ? errorBody(error, request[kState]?.named.provider) : hostBody(error, status)
-  return send(request, reply, status, JSON.stringify(body), own ? ownHeaders(error) : {}, body.error.code)
+  return send(request, reply, status, own ? writeError(body, error) : JSON.stringify(body), own ? ownHeaders(error) : {}, body.error.code)
 }
 
-const hostBody = (error: FastifyError | null | undefined, status: number) =>
-  envelope(status, status === 500 ? { message: 'Internal error', code: 'internal_error' } : { message: String(error?.message), code: error?.code })
+/** The batch stands beside the error, as its provider wrote it. */
+function writeError (body: ErrorResponse, error: BatchCancelError | ProviderError): string {
+  const text = JSON.stringify(body)
+  const batch = error instanceof BatchCancelError ? error.batch : undefined
+  return batch === undefined ? text : `${text.slice(0, -1)},"batch":${writeBatch(batch)}}`
+}
+
+const hostBody = (error: Thrown, status: number) => envelope(status, status === 500
+  ? { message: 'Internal error', code: 'internal_error' }
+  : { message: wordsIn(error?.message) ?? 'The server that hosts this route refused the call.', code: wordsIn(error?.code) })
+
+const wordsIn = (value: unknown) => typeof value === 'string' && value !== '' ? value : undefined
 
 /** The SDKs repeat a 409 unless they are told that it is final. */
 const ownHeaders = (error: BatchCancelError | ProviderError): PassedHeaders =>
   error instanceof BatchCancelError && error.code === 'batch_not_cancellable' ? { ...error.headers, 'x-should-retry': 'false' } : error.headers
 
 /** The status of an error that is not this package's: of a hook of the host, or of Fastify itself. */
-function hostStatus (error: FastifyError | null | undefined, reply: FastifyReply): number {
-  const status = error?.statusCode ?? reply.statusCode
+function hostStatus (error: Thrown, reply: FastifyReply): number {
+  const status = Number(error?.statusCode ?? error?.status ?? reply.statusCode)
   return status >= 400 && status <= 599 ? status : 500
 }
 

@@ -5,6 +5,7 @@ import { ProviderError } from './errors.js'
 import type { BatchCall } from './forwarder.js'
 import { passHeaders } from './headers.js'
 import type { Answer, Hook } from './hook.js'
+import { createOperation, withOperation, type Operation } from './operation.js'
 import { retryAfter } from './retry-after.js'
 
 /** Pauses between reads, in milliseconds; the last one for good. */
@@ -35,13 +36,18 @@ export interface Waited {
 }
 
 interface Waiter {
-  readonly call: BatchCall
+  /** How many answers the poller had seen when this one joined: older ones are not for it. */
+  readonly since: number
   readonly tell: (waited: Waited) => void
 }
 
 interface Poller {
   readonly waiters: Set<Waiter>
+  /** The call of whoever came first, under an operation that lasts as long as anybody waits. */
+  readonly call: BatchCall
+  readonly operation: Operation
   answer: Answer<Batch> | undefined
+  answers: number
   round: number
   pause: number
   /** Stops the next read from being made. */
@@ -68,25 +74,26 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
 
   function join (call: BatchCall, ms: number): Wait {
     const key = keyOf(call) ?? Symbol('unshared')
-    const poller = pollers.get(key) ?? open(key)
+    const poller = pollers.get(key) ?? open(key, call)
     let resolve!: (waited: Waited) => void
     const waited = new Promise<Waited>(_resolve => { resolve = _resolve })
-    const waiter: Waiter = { call, tell (result) { stop(); resolve(result) } }
+    const waiter: Waiter = { since: poller.answers, tell (result) { stop(); resolve(result) } }
     const stop = clock.after(ms, leave)
     poller.waiters.add(waiter)
 
     function leave () {
       if (!poller.waiters.delete(waiter)) return
       if (poller.waiters.size === 0) shut(key, poller)
-      waiter.tell({ answer: poller.answer, next: poller.pause })
+      waiter.tell({ answer: poller.answers > waiter.since ? poller.answer : undefined, next: poller.pause })
     }
 
     if (closed) leave()
     return { waited, leave }
   }
 
-  function open (key: string | symbol): Poller {
-    const poller: Poller = { waiters: new Set(), answer: undefined, round: 0, pause: 0, stop: undefined }
+  function open (key: string | symbol, call: BatchCall): Poller {
+    const operation = createOperation()
+    const poller: Poller = { waiters: new Set(), call: withOperation(call, operation), operation, answer: undefined, answers: 0, round: 0, pause: 0, stop: undefined }
     pollers.set(key, poller)
     schedule(key, poller)
     return poller
@@ -94,6 +101,7 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
 
   function shut (key: string | symbol, poller: Poller): void {
     poller.stop?.()
+    poller.operation.end()
     pollers.delete(key)
   }
 
@@ -104,16 +112,16 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
   }
 
   async function look (key: string | symbol, poller: Poller): Promise<void> {
-    const [first] = poller.waiters as Iterable<Waiter> as [Waiter]
     let asked: number | undefined
     try {
       // A read that never ends is given up, so that the poller goes on.
-      const answer = await within(retrieve(first.call), READ_TIME, clock, () => new Error('The read took too long.'))
+      const answer = await within(retrieve(poller.call), READ_TIME, clock, () => new Error('The read took too long.'))
       asked = retryAfter(passHeaders(answer.headers), clock.now())
       poller.answer = answer
+      poller.answers++
       if (isTerminal(answer.batch)) return finish(key, poller)
     } catch (error) {
-      first.call.request.log.warn({ err: error }, 'the batch could not be read while waiting for it')
+      poller.call.request.log.warn({ err: error }, 'the batch could not be read while waiting for it')
       if (error instanceof ProviderError) {
         if (FINAL.has(error.statusCode)) return finish(key, poller)
         asked = retryAfter(error.headers, clock.now())
@@ -125,8 +133,9 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
   function finish (key: string | symbol, poller: Poller): void {
     // Another one may have begun while the last read of this one was on its way.
     if (pollers.get(key) === poller) pollers.delete(key)
-    for (const { tell } of poller.waiters) tell({ answer: poller.answer })
+    for (const { since, tell } of poller.waiters) tell({ answer: poller.answers > since ? poller.answer : undefined })
     poller.waiters.clear()
+    poller.operation.end()
   }
 
   function close (): void {

@@ -61,7 +61,7 @@ const completeOperation = ({ parameters, responses, ...operation }: Operation) =
 const examplesOf = ({ name }: Parameter) => Object.hasOwn(HEADER_EXAMPLES, name) ? { examples: [HEADER_EXAMPLES[name]] } : {}
 
 const requireHeaders = (status: string, headers: Record<string, object>) => Object.fromEntries(Object.entries(headers).map(([name, header]) =>
-  [name, isAlwaysThere(status, name) ? { ...header, required: true } : header]))
+  [name, { ...header, ...isAlwaysThere(status, name) && { required: true }, ...Object.hasOwn(ANSWER_EXAMPLES, name) && { example: ANSWER_EXAMPLES[name] } }]))
 
 const ALWAYS = ['x-request-id', 'x-portkey-trace-id']
 const ALWAYS_BY_STATUS: Readonly<Record<string, readonly string[]>> = {
@@ -70,6 +70,18 @@ const ALWAYS_BY_STATUS: Readonly<Record<string, readonly string[]>> = {
 }
 
 const isAlwaysThere = (status: string, name: string) => ALWAYS.includes(name) || ALWAYS_BY_STATUS[status]?.includes(name) === true
+
+const ANSWER_EXAMPLES: Readonly<Record<string, string>> = {
+  'x-request-id': 'req_123',
+  'x-portkey-trace-id': 'trace-1',
+  'x-portkey-provider': 'openai',
+  'x-portkey-retry-attempt-count': '0',
+  'x-batch-source': 'provider',
+  'preference-applied': 'wait=30',
+  'retry-after': '15',
+  'retry-after-ms': '1000',
+  'x-should-retry': 'false'
+}
 
 const HEADER_EXAMPLES: Readonly<Record<string, string>> = {
   'x-portkey-config': '{"provider":"openai","request_timeout":10000}',

@@ -14,7 +14,7 @@ export type BatchStatus = (typeof BATCH_STATUSES)[number]
 export const CANCELLED_STATUSES = ['cancelling', 'cancelled'] as const
 
 const named = (title: string, description: string) =>
-  ({ $id: `fastify-batch-cancel/${title}`, title, description, additionalProperties: true })
+  ({ $id: `fastify-batch-cancel.${title}`, title, description, additionalProperties: true })
 
 const Seconds = (what: string) => Maybe(Type.Integer({ description: `Unix time in whole seconds when the batch ${what}.` }))
 

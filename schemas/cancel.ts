@@ -49,24 +49,25 @@ export interface CancelSchemaOptions {
   readonly waits?: boolean
 }
 
-const Text = (description: string, example: string) => Type.String({ description, examples: [example] })
+/** No examples here: an OpenAPI 3.0 document has no place for those of a header's schema. */
+const Text = (description: string) => Type.String({ description })
 
 const COMMON_HEADERS = {
-  'x-request-id': Text('The id of the request at the provider, else here.', 'req_123'),
-  'x-portkey-trace-id': Text('The trace id of the request, else the id of the request.', 'trace-1')
+  'x-request-id': Text('The id of the request at the provider, else here.'),
+  'x-portkey-trace-id': Text('The trace id of the request, else the id of the request.')
 }
 
 const ASKED_HEADERS = {
   ...COMMON_HEADERS,
-  'x-portkey-provider': Text('The provider that was asked.', 'openai'),
-  'x-portkey-retry-attempt-count': Text('How many cancels were sent to the provider, minus one.', '0')
+  'x-portkey-provider': Text('The provider that was asked.'),
+  'x-portkey-retry-attempt-count': Text('How many cancels were sent to the provider, minus one.')
 }
 
 const RETRY_HEADERS = {
   ...ASKED_HEADERS,
-  'retry-after': Text('When to call again: seconds or a date.', '1'),
-  'retry-after-ms': Text('When to call again, in milliseconds.', '1000'),
-  'x-should-retry': Text('Whether the provider wants the call to be repeated.', 'true')
+  'retry-after': Text('When to call again: seconds or a date.'),
+  'retry-after-ms': Text('When to call again, in milliseconds.'),
+  'x-should-retry': Text('Whether the provider wants the call to be repeated.')
 }
 
 const error = (description: string, headers: Record<string, TSchema>, examples: Record<string, ErrorExample>) => ({
@@ -85,9 +86,9 @@ const responses = {
     description: 'The batch is being cancelled, or was cancelled by this call. A batch that was `cancelling` already is no error.',
     headers: {
       ...ASKED_HEADERS,
-      'preference-applied': Text('The wait that was granted, in seconds.', 'wait=30'),
-      'retry-after': Text('When to look at the batch again, where a wait ended before the batch did.', '15'),
-      'x-batch-source': StringEnum(['provider', 'retrieved', 'assumed'], { description: 'Where the status comes from: the answer to the cancel, a read after it, or the fact that the provider accepted the cancel.', examples: ['provider'] })
+      'preference-applied': Text('The wait that was granted, in seconds.'),
+      'retry-after': Text('When to look at the batch again, where a wait ended before the batch did.'),
+      'x-batch-source': StringEnum(['provider', 'retrieved', 'assumed'], { description: 'Where the status comes from: the answer to the cancel, a read after it, or the fact that the provider accepted the cancel.' })
     },
     content: {
       'application/json': {
@@ -105,7 +106,7 @@ const responses = {
   404: error('There is no such batch.', ASKED_HEADERS, EXAMPLE_ERRORS[404]),
   409: error('The batch is completed, failed, expired or was cancelled before. The batch stands beside the error.', {
     ...ASKED_HEADERS,
-    'x-should-retry': Text('`false`: this answer is final.', 'false')
+    'x-should-retry': Text('`false`: this answer is final.')
   }, EXAMPLE_ERRORS[409]),
   413: error('The body is larger than the server takes.', COMMON_HEADERS, EXAMPLE_ERRORS[413]),
   415: error('The content type is none.', COMMON_HEADERS, EXAMPLE_ERRORS[415]),
@@ -134,6 +135,7 @@ export function cancelBatchSchema ({ providers, defaultProvider, headers = {}, w
       'x-portkey-provider': defaultProvider === undefined ? provider : Type.Optional(provider),
       ...Object.fromEntries(optional) as Record<string, TSchema>
     }),
-    response: responses
+    // A copy: hosts edit schemas in their onRoute hooks.
+    response: { ...responses }
   } satisfies FastifySchema
 }

@@ -17,7 +17,7 @@ export const ErrorResponse = Type.Object(
     provider: Type.Optional(Type.String({ description: 'The provider that was asked.' })),
     batch: Type.Optional(Named(Batch))
   },
-  { $id: 'fastify-batch-cancel/ErrorResponse', title: 'ErrorResponse', description: 'An error, in the shape of OpenAI.', additionalProperties: true }
+  { $id: 'fastify-batch-cancel.ErrorResponse', title: 'ErrorResponse', description: 'An error, in the shape of OpenAI.', additionalProperties: true }
 )
 
 export type ErrorResponse = Static<typeof ErrorResponse>

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { cancelBatch, type Cancellation, type CancellationOptions, type Tally } from '../lib/cancellation.js'
-import { BatchCancelError, invalidResponse, ProviderError, unreachable } from '../lib/errors.js'
+import { BatchCancelError, invalidResponse, ProviderError, unreachable, unsent } from '../lib/errors.js'
 import type { BatchCall } from '../lib/forwarder.js'
 import { holdToWord } from '../lib/hook.js'
 import type { Batch, BatchStatus } from '../schemas/index.js'
@@ -156,6 +156,18 @@ t.test('a lost answer is settled by reading, and the cancel sent again', async t
   }
   t.match(await play({ cancels: [refusal(503, { 'retry-after': '60' })], reads: ['in_progress'] }), { outcome: { statusCode: 503 }, cancels: 1, reads: 1 }, 'a pause that does not fit goes out, but only after the read')
   t.match(await play({ cancels: [refusal(503, { 'x-should-retry': 'false' })], reads: ['cancelled'] }), { outcome: { batch: { status: 'cancelled' } } })
+})
+
+t.test('what never left did nothing, and is tried again', async t => {
+  const refused = unsent(new Error('connect'))
+  t.match(await play({ cancels: [refused, 'cancelling'], reads: [] }), { outcome: { batch: { status: 'cancelling' } }, cancels: 2, reads: 0 })
+  t.match(await play({ cancels: [refused, refused, refused], reads: ['cancelled'] }), { outcome: { code: 'upstream_unreachable', message: /nothing was sent/ }, cancels: 3, reads: 0 }, 'a batch that was cancelled before is no proof')
+  t.match(await play({ cancels: [refused, refusal(409)], reads: ['cancelled'] }), { outcome: { code: 'batch_not_cancellable' } })
+  for (const late of [new BatchCancelError('missing_credentials', 'none'), new BatchCancelError('internal_error', 'bug')]) {
+    t.match(await play({ cancels: [gone, late], reads: ['in_progress', 'cancelled'] }), { outcome: { batch: { status: 'cancelled' } } }, 'a bug after a lost answer is read past')
+    t.match(await play({ cancels: [gone, late], reads: ['in_progress', 'in_progress'] }), { outcome: UNKNOWN })
+  }
+  for (const status of [502, 520, 524, 599]) t.match(await play({ cancels: [refusal(status)], reads: ['cancelling'] }), { outcome: { batch: { status: 'cancelling' } } }, `${status} is no answer`)
 })
 
 t.test('once an answer was lost, no refusal is believed that no read settles', async t => {

@@ -102,6 +102,8 @@ t.test('whatever a hook answers, the answer keeps the contract', async t => {
   const good: Array<[string, unknown, object]> = [
     ['a batch with headers', { batch: BATCH, headers }, { 'x-request-id': 'req_9', 'x-ratelimit-limit': '5', 'retry-after': undefined }],
     ['Headers', { batch: BATCH, headers: new Headers({ 'Request-Id': 'req_8', connection: 'close' }) }, { 'x-request-id': 'req_8' }],
+    ['a batch that cannot be written', { ...BATCH, big: 1n }, {}],
+    ['no headers', { batch: BATCH, headers: null }, {}],
     ['accepted with headers', { batch: null, headers }, { 'x-batch-source': 'assumed', 'x-request-id': /^req-/ }],
     ['a batch with a field named batch', { ...BATCH, batch: 1 }, { 'x-batch-source': 'provider' }]
   ]
@@ -157,6 +159,26 @@ t.test('whatever a hook throws, the answer keeps the contract', async t => {
   let endless = new Error('deep')
   for (let i = 0; i < 10; i++) endless = new Error('deep', { cause: endless })
   t.equal((await cancel(await build(t, { defaultProvider: 'x', forward: async () => { throw endless } }))).statusCode, 500, 'a cause without end')
+})
+
+t.test('what the server finds instead of a credential is never sent', async t => {
+  const upstream = await startUpstream(t, () => ({ body: BATCH }))
+  for (const found of [null, undefined, false, 123, '', 'a b'] as never[]) {
+    const app = await build(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: () => found }) } }) })
+    t.match((await cancel(app)).json(), { error: { code: 'missing_credentials' } }, String(found))
+  }
+  t.strictSame(upstream.requests, [])
+})
+
+t.test('a name that no header can have is no provider', async t => {
+  let asked = 0
+  const app = await build(t, { forward: async () => { asked++; return BATCH } })
+  for (const provider of ['a\nb', '\u4e2d', 'a b', 'x'.repeat(129)]) {
+    const response = await cancel(app, { headers: { 'x-portkey-config': JSON.stringify({ provider }).replace(/[^ -~]/g, c => `\\u${c.charCodeAt(0).toString(16)}`) } })
+    t.match(response.json(), { error: { code: 'unknown_provider' } }, provider)
+    t.strictSame(breaches(response), [])
+  }
+  t.equal(asked, 0)
 })
 
 t.test('a call of the hook\'s own ends with its signal', async t => {

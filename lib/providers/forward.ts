@@ -50,6 +50,8 @@ export function forwardToProviders ({ providers = builtIn, trustedHosts = [] }: 
     if (target === undefined) {
       target = prepare(providerOf(served, call), call, trusted)
       prepared.set(call, target)
+      // What failed may work when the call is tried again.
+      target.catch(() => prepared.delete(call))
     }
     return target
   }
@@ -138,7 +140,7 @@ async function operatorBase ({ baseUrl }: Provider, call: BatchCall): Promise<Ba
 
 async function credentialOf ({ serverCredential, clientCredential }: Provider, call: BatchCall): Promise<unknown> {
   const credential = serverCredential === undefined ? clientCredential(call.headers) : await resolve(serverCredential, call)
-  if (credential !== undefined && (typeof credential !== 'string' || isToken(credential))) return credential
+  if (typeof credential === 'string' ? isToken(credential) : isObject(credential)) return credential
   throw new BatchCancelError('missing_credentials', `No credential that '${call.provider}' can use came with the call.`, { param: 'authorization' })
 }
 
@@ -146,7 +148,7 @@ const resolve = <T>(setting: Setting<T>, call: BatchCall): T | undefined | Promi
   typeof setting === 'function' ? (setting as (call: BatchCall) => T | undefined | Promise<T | undefined>)(call) : setting
 
 /** Never sent on: what belongs to one connection, to the message, or is a secret of the client for somebody else. */
-const NEVER_FORWARDED = /^(connection|keep-alive|proxy-.+|te|trailer|transfer-encoding|upgrade|expect|host|content-.+|cookie|authorization|accept-encoding|x-portkey-.+)$/
+const NEVER_FORWARDED = /^(connection|keep-alive|proxy-.+|te|trailer|transfer-encoding|upgrade|expect|host|content-.+|cookie|authorization|accept|accept-encoding|user-agent|x-http-method.*|x-method-override|.*api-key|.*-subscription-key|(x-amz|x-goog|x-ibm|x-dashscope|x-portkey|openai|anthropic)-.+)$/
 
 function forwardedHeaders ({ ownHeaders }: Provider, { headers }: BatchCall): Record<string, string> {
   const names = headerOf(headers, 'x-portkey-forward-headers')
@@ -159,10 +161,10 @@ function forwardedHeaders ({ ownHeaders }: Provider, { headers }: BatchCall): Re
 }
 
 function readBatch (answer: UpstreamAnswer, target: Prepared, action: Action): Batch | null {
-  const { status, headers, text } = answer
-  const body = parseJson(text)
-  if (status >= 400 && status <= 599) throw new ProviderError(status, errorDetails(answer, body, target), headers)
+  const { status, text } = answer
+  if (status >= 400 && status <= 599) throw providerError(answer, target)
   if (status < 200 || status > 299) throw invalidResponse(`The provider answered ${status}.`)
+  const body = parseJson(text)
   const batch = target.provider.batch(body, target, action)
   if (batch === undefined || (batch === null && action === 'retrieve')) throw invalidResponse(`The provider answered ${status} without a batch.`)
   return batch !== null && batch === body ? keepText(batch, text) : batch
@@ -178,17 +180,23 @@ function parseJson (text: string): unknown {
   }
 }
 
-/** The provider's own words; plain ones where it sent no JSON, but never a page. */
-function errorDetails ({ status, headers, text }: UpstreamAnswer, body: unknown, { provider, credential }: Prepared): ErrorDetails {
+/** The provider's own words; plain ones where it sent no JSON, but never a page. Some repeat the key that they refuse; it may be the server's. */
+function providerError (answer: UpstreamAnswer, { provider, credential }: Prepared): ProviderError {
+  const mask = maskOf(credential)
+  const { status } = answer
+  const text = mask(answer.text)
+  const headers = Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, typeof value === 'string' ? mask(value) : value]))
+  const body = parseJson(text)
   const plain = body === undefined && !text.includes('<') ? text : undefined
-  const details = readErrorBody(body ?? plain) ?? { message: `The provider answered ${status}.` }
-  return { ...details, code: details.code ?? provider.errorCode?.(headers), message: secretsOf(credential).reduce((message, secret) => message.replaceAll(secret, '***'), details.message) }
+  const details: ErrorDetails = readErrorBody(body ?? plain) ?? { message: `The provider answered ${status}.` }
+  return new ProviderError(status, { ...details, code: details.code ?? provider.errorCode?.(headers) }, headers)
 }
+
+const maskOf = (credential: unknown) => (text: string) => secretsOf(credential).reduce((masked, secret) => masked.replaceAll(secret, '***'), text)
 
 /** Anything shorter is no secret, and would tear words apart. */
 const SHORTEST_SECRET = 8
 
-/** Some providers repeat the key that they refuse; it may be the server's. */
 const secretsOf = (credential: unknown): string[] =>
   (typeof credential === 'string' ? [credential] : Object.values(credential as object))
     .filter(value => typeof value === 'string' && value.length >= SHORTEST_SECRET)

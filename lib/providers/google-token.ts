@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey } from 'node:crypto'
 import { isObject, readErrorBody } from '../error-shape.js'
-import { BatchCancelError, internalError, invalidResponse, ProviderError, timedOut, unreachable } from '../errors.js'
+import { BatchCancelError, internalError, ProviderError, unsent } from '../errors.js'
 import { isToken } from './provider.js'
 
 /** What is used of the key file of a service account; nothing else of it is looked at. */
@@ -58,7 +58,7 @@ export function createTokens ({ load = loadJwt, now = Date.now }: TokensOptions 
         const authorize = await authorizer()
         checkKey(account)
         const { access_token: token, expiry_date: ends } = await authorize(account).catch(error => { throw refusalOf(error) })
-        if (typeof token !== 'string' || !isToken(token)) throw invalidResponse('Google answered without an access token.')
+        if (typeof token !== 'string' || !isToken(token)) throw unsent(new Error('Google answered without an access token.'))
         entry.until = Number(ends ?? 0) - EARLY
         return token
       } catch (error) {
@@ -96,12 +96,15 @@ function isRsaKey (pem: string): boolean {
 
 /** What Google's refusal of a token is to the client: its credential was refused, whatever status that had. */
 function refusalOf (error: unknown): BatchCancelError | ProviderError {
-  const { status, code, response } = error as { status?: number, code?: unknown, response?: { data?: unknown } }
-  if (status === undefined) return code === 'TimeoutError' ? timedOut(error) : unreachable(error)
+  const { status, response } = error as { status?: number, response?: { data?: unknown } }
+  // No token, so no request: nothing was sent to the provider.
+  if (status === undefined) return unsent(error)
   const data = response?.data
   const details = readErrorBody(data) ?? { message: `Google's token endpoint answered ${status}.` }
   const kind = isObject(data) && typeof data['error'] === 'string' ? data['error'] : null
-  const passed = status === 429 || status >= 500
+  // A token endpoint that fails has sent nothing to the provider, either.
+  if (status >= 500) return unsent(error)
+  const passed = status === 429
   return new ProviderError(passed ? status : 401, { ...details, message: `No access token for the service account: ${details.message}`, code: kind }, undefined, error)
 }
 

@@ -83,7 +83,7 @@ function speaking (dialect: Dialect, name: string, options: ProviderOptions): Pr
 
 /** A batch that is OpenAI's in all but some fields; `statuses` are a provider's own, in lower case. */
 export function toBatch (body: unknown, batchId: string, statuses: NonNullable<Dialect['statuses']> = {}): Batch | undefined {
-  if (!isObject(body)) return undefined
+  if (!isObject(body) || !isNamedBatch(body)) return undefined
   const status = toStatus(body, statuses)
   if (status === undefined) return undefined
   return wholeBatch({
@@ -112,6 +112,10 @@ export function toBatch (body: unknown, batchId: string, statuses: NonNullable<D
     provider_batch: body
   })
 }
+
+/** Other objects of these APIs have a status, too. */
+const isNamedBatch = ({ id, batch_id: batchId, object = 'batch' }: Record<string, unknown>) =>
+  object === 'batch' && toldString(id ?? batchId) !== null
 
 const STATUSES: ReadonlySet<string> = new Set(BATCH_STATUSES)
 

@@ -109,4 +109,4 @@ export function checkProviderOptions (name: string, { baseUrl, apiKey }: Provide
   }
 }
 
-export const isToken = (value: string) => /^[\x21-\x7e]+$/.test(value)
+export const isToken = (value: unknown): value is string => typeof value === 'string' && /^[\x21-\x7e]+$/.test(value)

@@ -7,9 +7,9 @@ import { isObject } from '../error-shape.js'
 
 export const toldString = (value: unknown): string | null => typeof value === 'string' && value !== '' ? value : null
 
-/** Unix seconds of a moment told as such, as digits in a string or as an ISO 8601 date; 0 tells nothing. */
+/** Unix seconds of a moment told as such, as digits in a string or as an ISO 8601 date, in UTC where it names no zone; 0 tells nothing. */
 export function toldSeconds (value: unknown): number | null {
-  const seconds = typeof value === 'string' && !/^\d+$/.test(value) ? Date.parse(value) / 1000 : Number(value ?? NaN)
+  const seconds = typeof value === 'string' && !/^\d+$/.test(value) ? Date.parse(/T[\d:.]+$/.test(value) ? `${value}Z` : value) / 1000 : Number(value ?? NaN)
   return Number.isFinite(seconds) && seconds !== 0 ? Math.round(seconds) : null
 }
 

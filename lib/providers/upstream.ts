@@ -16,12 +16,9 @@ export type Upstream = (origin: string, request: UpstreamRequest, whenOver: (lis
 /** A batch is a few kilobytes; anything like this is no batch. */
 const LARGEST_ANSWER = 1024 * 1024
 
-/** Only cleans up where nobody says when it is over: the plugin keeps the time of a call. In milliseconds. */
-const ABANDONED = 60_000
-
-/** The one HTTP client: pools of kept-alive connections, no redirect followed, no cookie kept, no proxy taken from the environment. */
+/** The one HTTP client: pools of kept-alive connections, no time limit but that of the call, no redirect followed, no cookie kept, no proxy taken from the environment. */
 export function createUpstream (): Upstream {
-  const agent = new Agent({ maxResponseSize: LARGEST_ANSWER, headersTimeout: ABANDONED, bodyTimeout: ABANDONED })
+  const agent = new Agent({ maxResponseSize: LARGEST_ANSWER, headersTimeout: 0, bodyTimeout: 0 })
 
   return async (origin, { method, path, headers, body = null }, whenOver) => {
     // undici takes an emitter for a signal, at a fifth of an AbortSignal's cost.
@@ -45,6 +42,6 @@ export function createUpstream (): Upstream {
   }
 }
 
-const encoded = ({ 'content-encoding': encoding = 'identity' }: IncomingHttpHeaders) => encoding !== 'identity'
+const encoded = ({ 'content-encoding': encoding = '' }: IncomingHttpHeaders) => !/^(identity)?$/i.test(encoding)
 
 const tooLarge = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE'
