@@ -59,7 +59,7 @@ const CASES: readonly Case[] = [
   { what: 'a closed connection', status: 502, answer: { error: { code: 'upstream_unreachable', message: /^The provider could not be reached, so it is not known/ } } },
   {
     what: 'a batch that is OpenAI\'s in all but some fields',
-    cancel: { body: { id: 'batch_1', object: 'batch', status: 'CANCELLING', created_at: '2026-01-02T03:04:05.6Z', cancelling_at: '1767323045', expires_at: 0, completed_at: 'soon', errors: ['a', { message: 'b', code: 'c', line: 3 }, {}, null], metadata: { a: 1 }, request_counts: { total: 3, completed: 1, failed: 0 }, usage: {}, input_file_id: null, model: 'm', output_file_id: '' } },
+    cancel: { body: { id: 'batch_1', object: 'batch', status: 'CANCELLING', created_at: '2026-01-02T03:04:05.6Z', cancelling_at: '1767323045', in_progress_at: '2026-01-02T03:04:05', expires_at: 0, completed_at: 'soon', errors: ['a', { message: 'b', code: 'c', line: 3 }, {}, null], metadata: { a: 1 }, request_counts: { total: 3, completed: 1, failed: 0 }, usage: {}, input_file_id: null, model: 'm', output_file_id: '' } },
     status: 200,
     answer: {
       id: 'batch_1',
@@ -72,6 +72,7 @@ const CASES: readonly Case[] = [
       output_file_id: null,
       created_at: 1767323046,
       cancelling_at: 1767323045,
+      in_progress_at: 1767323045,
       expires_at: null,
       completed_at: null,
       metadata: null,

@@ -1,10 +1,11 @@
 import { once } from 'node:events'
+import { connect as connectHttp2, constants } from 'node:http2'
 import { connect, type AddressInfo } from 'node:net'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { kClock, systemClock, type Timers } from '../lib/clock.js'
 import { ProviderError, unreachable } from '../lib/errors.js'
-import { forwardToProviders, openai, type Batch, type BatchCall, type BatchForwarder, type FastifyBatchCancelOptions } from '../lib/index.js'
+import batchCancel, { forwardToProviders, openai, type Batch, type BatchCall, type BatchForwarder, type FastifyBatchCancelOptions } from '../lib/index.js'
 import type { Answer } from '../lib/hook.js'
 import { createWaits, type Waited } from '../lib/wait.js'
 import type { BatchStatus } from '../schemas/index.js'
@@ -156,7 +157,10 @@ async function waiting (t: Test, statuses: BatchStatus[], options: FastifyBatchC
   let reads = 0
   const forward: BatchForwarder = {
     cancel: async () => BATCH,
-    retrieve: async () => batch({ status: statuses[Math.min(reads++, statuses.length - 1)] as BatchStatus, output_file_id: 'file-2' })
+    async retrieve ({ signal }) {
+      if (signal.aborted) throw new Error('a read of a wait that is over')
+      return batch({ status: statuses[Math.min(reads++, statuses.length - 1)] as BatchStatus, output_file_id: 'file-2' })
+    }
   }
   const hidden: FastifyBatchCancelOptions & { [kClock]: Timers } = { defaultProvider: 'x', forward, ...options, [kClock]: clock }
   return { app: await build(t, hidden), clock, reads: () => reads }
@@ -305,6 +309,37 @@ t.test('the client leaves: the cancel is carried out, the waiting stops', async 
   finish()
   await done
   t.equal(left.clock.sleepers, 0, 'nobody waits for a client that left')
+})
+
+t.test('a client of HTTP/2 that left is not waited for, either', async t => {
+  let finish = () => {}
+  let begin = () => {}
+  let heard = () => {}
+  const begun = new Promise<void>(resolve => { begin = resolve })
+  const done = new Promise<void>(resolve => { heard = resolve })
+  const clock = manualClock()
+  const app = Fastify({ http2: true })
+  const options: FastifyBatchCancelOptions & { [kClock]: Timers } = {
+    defaultProvider: 'x',
+    forward: { cancel: async () => { begin(); await new Promise<void>(resolve => { finish = resolve }); return BATCH }, retrieve: async () => BATCH },
+    onCancelled: () => heard(),
+    [kClock]: clock
+  }
+  await app.register(batchCancel, options)
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const session = connectHttp2(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
+  const stream = session.request({ ':method': 'POST', ':path': '/v1/batches/batch_1/cancel', prefer: 'wait=60' })
+  stream.on('error', () => {})
+  stream.end()
+  const [request] = await once(app.server, 'request')
+  await begun
+  stream.close(constants.NGHTTP2_CANCEL)
+  await once(request.stream, 'close')
+  finish()
+  await done
+  t.equal(clock.sleepers, 0)
+  session.destroy()
+  await app.close()
 })
 
 t.test('the app closes: running cancels finish, waits end', async t => {
