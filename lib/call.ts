@@ -50,7 +50,7 @@ export function createCallReader ({ providers, defaultProvider }: CallReaderOpti
   /** Throws what is wrong with the config, the id or a header, in that order. */
   function check ({ provider, traits, headers, fault }: Named, batchId: string): void {
     if (fault !== undefined) throw fault
-    if (!id.Check({ id: batchId })) throw invalidId('should be 1 to 512 printable characters, and neither \'.\' nor \'..\'.')
+    if (!id.Check({ id: batchId })) throw invalidId('should be 1 to 512 printable characters up to U+FFFF, and neither \'.\' nor \'..\'.')
     if (traits.id !== undefined && batchId.search(traits.id) === -1) throw invalidId(`at '${provider}' should match ${traits.id.source}.`)
     checkHeaders(headers, headerChecks)
     checkHeaders(headers, ownChecks.get(provider) ?? [])

@@ -4,6 +4,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { documentOptions, security } from '../openapi/document.js'
 import { envelope } from './errors.js'
+import { traceOf } from './headers.js'
 import { builtIn, fastifyBatchCancel, forwardToProviders, openai } from './index.js'
 import sandbox from './sandbox/index.js'
 
@@ -69,7 +70,8 @@ function refuseUrl (error: FastifyError, request: FastifyRequest, reply: Fastify
 }
 
 function answer (request: FastifyRequest, reply: FastifyReply, status: number, message: string, code: string | null = null): FastifyReply {
-  return reply.code(status).header('x-request-id', String(request.id)).send(envelope(status, { message, code }))
+  const id = String(request.id)
+  return reply.code(status).headers({ 'x-request-id': id, 'x-portkey-trace-id': traceOf(request.headers, id) }).send(envelope(status, { message, code }))
 }
 
 /** The status lines for bytes that are no HTTP request; anything else is a 400. */

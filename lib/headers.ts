@@ -35,3 +35,11 @@ export function headerOf (headers: IncomingHttpHeaders, name: string): string | 
   const value = headers[name]
   return typeof value === 'string' && value !== '' ? value : undefined
 }
+
+const TRACE_ID = /^[\x21-\x7e]{1,128}$/
+
+/** The client's trace id, where it sent one that can be echoed, else the id of the request. */
+export function traceOf (headers: IncomingHttpHeaders, requestId: string): string {
+  const trace = headerOf(headers, 'x-portkey-trace-id')
+  return trace !== undefined && TRACE_ID.test(trace) ? trace : requestId
+}

@@ -7,7 +7,7 @@ import { report } from './diagnostics.js'
 import { isObject } from './error-shape.js'
 import { BatchCancelError, envelope, errorBody, ProviderError } from './errors.js'
 import type { BatchCall } from './forwarder.js'
-import { headerOf, passHeaders, type PassedHeaders } from './headers.js'
+import { headerOf, passHeaders, traceOf, type PassedHeaders } from './headers.js'
 import { holdToWord } from './hook.js'
 import { createOperation, kOperation, type Operation } from './operation.js'
 import type { Settings } from './options.js'
@@ -148,18 +148,15 @@ function hostStatus (error: Thrown, reply: FastifyReply): number {
   return status >= 400 && status <= 599 ? status : 500
 }
 
-const TRACE_ID = /^[\x21-\x7e]{1,128}$/
-
 /** A string goes out as it is: no serializer and no preSerialization hook of the host sees it. */
 function send (request: FastifyRequest, reply: FastifyReply, status: number, body: string, headers: PassedHeaders, outcome: string | null): FastifyReply {
   const state = request[kState]
-  const trace = headerOf(state?.named.headers ?? request.headers, 'x-portkey-trace-id')
   const id = String(request.id)
   report({ provider: state?.named.provider, outcome, status, cancels: state?.cancels ?? 0, reads: state?.reads ?? 0, duration: reply.elapsedTime })
   return reply.code(status).headers({
     'content-type': 'application/json; charset=utf-8',
     'x-request-id': id,
-    'x-portkey-trace-id': trace !== undefined && TRACE_ID.test(trace) ? trace : id,
+    'x-portkey-trace-id': traceOf(state?.named.headers ?? request.headers, id),
     ...state && { 'x-portkey-provider': state.named.provider },
     ...state && state.cancels > 0 && { 'x-portkey-retry-attempt-count': String(state.cancels - 1) },
     ...headers

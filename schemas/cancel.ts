@@ -10,8 +10,8 @@ export const CancelParams = Type.Object({
   id: Type.String({
     minLength: 1,
     maxLength: 512,
-    // Printable, and no path segment that climbs.
-    pattern: '^(?!\\.{1,2}$)[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]+$',
+    // Printable, no path segment that climbs, and none beyond U+FFFF: those count once in JSON Schema and twice in JavaScript.
+    pattern: '^(?!\\.{1,2}$)[\\u0020-\\u007e\\u00a0-\\u2027\\u202a-\\ud7ff\\ue000-\\uffff]+$',
     description: 'The batch to cancel.',
     examples: ['batch_abc123']
   })

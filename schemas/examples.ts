@@ -80,7 +80,7 @@ export const EXAMPLE_ERRORS = {
     missing_provider: refusal('Name the provider that holds the batch in the header x-portkey-provider: openai, groq.', 'missing_provider', 'x-portkey-provider'),
     unknown_provider: refusal('There is no provider \'opnai\' here; these are: openai, groq.', 'unknown_provider', 'x-portkey-provider'),
     unsupported_provider: refusal('Batches of \'fireworks-ai\' cannot be cancelled here: Its only way to stop a batch is to delete the job and its record.', 'unsupported_provider', 'x-portkey-provider'),
-    invalid_batch_id: failure('The id of a batch should be 1 to 512 printable characters, and neither \'.\' nor \'..\'.', 'invalid_request_error', 'invalid_batch_id', 'id'),
+    invalid_batch_id: failure('The id of a batch should be 1 to 512 printable characters up to U+FFFF, and neither \'.\' nor \'..\'.', 'invalid_request_error', 'invalid_batch_id', 'id'),
     provider_mismatch: refusal('The id names the region \'eu-west-1\', the headers \'us-east-1\'.', 'provider_mismatch', 'id'),
     invalid_header: failure('Header \'x-portkey-custom-host\' names a host that the operator does not trust; see the option trustedHosts.', 'invalid_request_error', 'invalid_header', 'x-portkey-custom-host')
   },

@@ -105,8 +105,9 @@ t.test('what is answered before any route has the same envelope', async t => {
     ['GET', '/v1/batches/batch_1/cancel', 404, { message: 'Unknown URL: GET /v1/batches/batch_1/cancel', code: null }],
     ['POST', '/v1/chat/completions', 404, { code: null }]
   ] as const) {
-    const response = await app.inject({ method, url })
+    const response = await app.inject({ method, url, headers: { 'x-portkey-trace-id': 'trace-1' } })
     t.equal(response.statusCode, status, url)
+    t.match(response.headers, { 'x-request-id': /^req-/, 'x-portkey-trace-id': 'trace-1' }, url)
     t.match(response.json(), { error }, url)
     t.match(response.headers['content-type'], /^application\/json/)
   }

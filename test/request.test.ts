@@ -45,6 +45,7 @@ t.test('what is wrong with a call is said before a byte leaves', async t => {
     ['a control character', { id: 'a\nb', headers: named }, 400, { code: 'invalid_batch_id' }],
     ['a control character of the second set', { id: 'a\u0085', headers: named }, 400, { code: 'invalid_batch_id' }],
     ['a separator of lines', { id: 'a\u2028', headers: named }, 400, { code: 'invalid_batch_id' }],
+    ['a character beyond U+FFFF, which counts once in a document and twice in JavaScript', { id: '🙂', headers: named }, 400, { code: 'invalid_batch_id' }],
     ['an id of 513', { id: 'x'.repeat(513), headers: named }, 400, { code: 'invalid_batch_id' }],
     ['a time-out that is none', { headers: { ...named, 'x-portkey-request-timeout': 'abc' } }, 400, { code: 'invalid_header', param: 'x-portkey-request-timeout' }],
     ['a negative time-out', { headers: { ...named, 'x-portkey-request-timeout': '-5' } }, 400, { code: 'invalid_header' }],
