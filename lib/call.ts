@@ -4,7 +4,7 @@ import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
 import type { FastifyRequest } from 'fastify'
 import { CancelHeaders, CancelParams } from '../schemas/cancel.js'
 import { readConfig } from './config.js'
-import { BatchCancelError } from './errors.js'
+import { BatchCancelError, invalidHeader, invalidId } from './errors.js'
 import type { ProviderTraits } from './forwarder.js'
 import { headerOf } from './headers.js'
 
@@ -77,14 +77,12 @@ export const isProviderName = (name: string) => /^[\x21-\x7e]{1,128}$/.test(name
 const providerFault = (code: 'missing_provider' | 'unknown_provider' | 'unsupported_provider', message: string) =>
   new BatchCancelError(code, message, { param: 'x-portkey-provider' })
 
-const invalidId = (what: string) => new BatchCancelError('invalid_batch_id', `The id of a batch ${what}`, { param: 'id' })
-
 const compileHeaders = (schemas: Readonly<Record<string, TSchema>>): Check[] =>
   Object.entries(schemas).map(([name, schema]) => [name, TypeCompiler.Compile(schema), schema.description ?? ''])
 
 function checkHeaders (headers: IncomingHttpHeaders, checks: readonly Check[]): void {
   for (const [name, check, description] of checks) {
     const value = headerOf(headers, name)
-    if (value !== undefined && !check.Check(value)) throw new BatchCancelError('invalid_header', `Header '${name}' is not valid. ${description}`.trimEnd(), { param: name })
+    if (value !== undefined && !check.Check(value)) throw invalidHeader(name, `is not valid. ${description}`.trimEnd())
   }
 }

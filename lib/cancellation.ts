@@ -5,6 +5,7 @@ import { BatchCancelError, lostAnswer, ProviderError, timedOut } from './errors.
 import type { BatchCall } from './forwarder.js'
 import type { Answer, Hook } from './hook.js'
 import { retryAfter } from './retry-after.js'
+import { withStatus } from './verbatim.js'
 
 /** Where the status of an answer comes from: the cancel's own answer, a read after it, or the fact that it was accepted. */
 export type BatchSource = 'provider' | 'retrieved' | 'assumed'
@@ -115,7 +116,7 @@ async function settleAccepted ({ batch, headers }: Answer, hook: Hook, call: Bat
   const { status } = sight.batch
   if (status === 'cancelling' || status === 'cancelled') return { ...sight, accepted: true }
   if (isTerminal(sight.batch)) throw notCancellable(sight)
-  return { ...sight, batch: { ...sight.batch, status: 'cancelling' }, source: 'assumed', accepted: true }
+  return { ...sight, batch: withStatus(sight.batch, 'cancelling'), source: 'assumed', accepted: true }
 }
 
 /** The batch decides what a failure means, never the text of the failure; `undefined` where it does not tell. */

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isObject } from './error-shape.js'
-import { BatchCancelError } from './errors.js'
+import { invalidHeader, type BatchCancelError } from './errors.js'
 
 const CONFIG = 'x-portkey-config'
 
@@ -19,7 +19,7 @@ export function readConfig (headers: IncomingHttpHeaders): Configured {
   if (typeof text !== 'string' || text === '') return { headers }
   const config = parse(text)
   const reason = faultOf(text, config)
-  if (reason !== undefined) return { headers, fault: new BatchCancelError('invalid_header', `Header '${CONFIG}' ${reason}`, { param: CONFIG }) }
+  if (reason !== undefined) return { headers, fault: invalidHeader(CONFIG, reason) }
   return { headers: { ...headers, ...lay(config as object) } }
 }
 

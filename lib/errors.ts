@@ -57,6 +57,12 @@ export class BatchCancelError extends Error {
   }
 }
 
+/** What is wrong with a header of the client: the rest of a sentence that begins with its name. */
+export const invalidHeader = (header: string, what: string) =>
+  new BatchCancelError('invalid_header', `Header '${header}' ${what}`, { param: header })
+
+export const invalidId = (what: string) => new BatchCancelError('invalid_batch_id', `The id of a batch ${what}`, { param: 'id' })
+
 /** A bug of ours or of a hook: the client learns no more than that, the log learns the cause. */
 export const internalError = (reason: string, cause?: unknown) =>
   new BatchCancelError('internal_error', 'Internal error', { cause: new Error(reason, { cause }) })

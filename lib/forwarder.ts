@@ -12,7 +12,7 @@ export interface BatchCall {
   /** `x-portkey-provider`, else `defaultProvider`. */
   readonly provider: string
   /** The request's headers, with the keys of `x-portkey-config` laid over them as the headers that they stand for. */
-  readonly headers: IncomingHttpHeaders
+  readonly headers: Readonly<IncomingHttpHeaders>
   /** The request of the client: its log, user, ip. */
   readonly request: FastifyRequest
   /** Aborts when this operation is over, at the end of its time at the latest, never because the client leaves. Made on first use. */
@@ -20,10 +20,10 @@ export interface BatchCall {
 }
 
 /** A batch with the response headers of its provider, where the hook has them. */
-export interface BatchAnswer {
-  readonly batch: Batch | null
+export interface BatchAnswer<T extends Batch | null = Batch | null> {
+  readonly batch: T
   /** Of these, the ones for retries, rate limits and request ids reach the client. */
-  readonly headers?: IncomingHttpHeaders | Headers
+  readonly headers?: IncomingHttpHeaders | Headers | null | undefined
 }
 
 /** What is known of a provider before it is called. */
@@ -45,11 +45,11 @@ export interface ProviderTraits {
  */
 export interface BatchForwarder {
   /** Cancels, and answers the batch after it. `null`: accepted, but the batch was not shown. */
-  cancel (call: BatchCall): Promise<Batch | BatchAnswer | null>
+  readonly cancel: (this: void, call: BatchCall) => Promise<Batch | BatchAnswer | null>
   /** Answers the batch as it is now. Without it nothing is settled by reading, and `Prefer: wait` is ignored. */
-  retrieve? (call: BatchCall): Promise<Batch | BatchAnswer>
+  readonly retrieve?: (this: void, call: BatchCall) => Promise<Batch | BatchAnswer<Batch>>
   /** Waits with equal keys share one poller. Without it none is shared. */
-  shareKey? (call: BatchCall): string
+  readonly shareKey?: (this: void, call: BatchCall) => string
   /** The providers that are served, by name, so that a call to any other is refused. Without it every name is passed on. */
   readonly providers?: ReadonlyMap<string, ProviderTraits>
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 
 /** What a client may learn from a provider's headers: when to come again, what is left, which request it was. */
@@ -36,10 +37,14 @@ export function headerOf (headers: IncomingHttpHeaders, name: string): string | 
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-const TRACE_ID = /^[\x21-\x7e]{1,128}$/
+const ID = /^[\x21-\x7e]{1,128}$/
+
+/** The id of a request where a header can carry it, else one of our own: hosts make theirs as they like. */
+export const requestIdOf = ({ id }: { readonly id: unknown }): string =>
+  (typeof id === 'string' || typeof id === 'number') && ID.test(String(id)) ? String(id) : randomUUID()
 
 /** The client's trace id, where it sent one that can be echoed, else the id of the request. */
 export function traceOf (headers: IncomingHttpHeaders, requestId: string): string {
   const trace = headerOf(headers, 'x-portkey-trace-id')
-  return trace !== undefined && TRACE_ID.test(trace) ? trace : requestId
+  return trace !== undefined && ID.test(trace) ? trace : requestId
 }

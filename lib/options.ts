@@ -1,4 +1,5 @@
-import type { FastifyContextConfig, RouteShorthandOptions } from 'fastify'
+import type { FastifyContextConfig, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault, RouteShorthandOptions } from 'fastify'
+import type { CancelParams } from '../schemas/cancel.js'
 import { isProviderName } from './call.js'
 import { kClock, systemClock, type Timers } from './clock.js'
 import { FST_BATCH_CANCEL_INVALID_OPTION } from './errors.js'
@@ -6,9 +7,12 @@ import { isObject } from './error-shape.js'
 import type { Batch, BatchCall, BatchForwarder } from './forwarder.js'
 import { forwardToProviders } from './providers/forward.js'
 
+/** Fastify's options for the route, whose hooks may read the id. */
+type RouteOptions = RouteShorthandOptions<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, { Params: CancelParams }>
+
 /** What the host may say of a route that it did not write; its OpenAPI operation among it. */
-export interface BatchCancelRouteOptions extends Pick<RouteShorthandOptions, 'onRequest' | 'preValidation' | 'preHandler' | 'onSend' | 'onResponse' | 'constraints' | 'logLevel' | 'bodyLimit'> {
-  config?: FastifyContextConfig
+export interface BatchCancelRouteOptions extends Pick<RouteOptions, 'onRequest' | 'preValidation' | 'preHandler' | 'onSend' | 'onResponse' | 'constraints' | 'logLevel' | 'bodyLimit'> {
+  config?: FastifyContextConfig & Readonly<Record<string, unknown>>
   schema?: {
     tags?: readonly string[]
     summary?: string
@@ -24,17 +28,17 @@ export interface BatchCancelRouteOptions extends Pick<RouteShorthandOptions, 'on
 
 export interface FastifyBatchCancelOptions {
   /** Carries each call to whoever holds the batch: a forwarder, or just its `cancel`. Default: `forwardToProviders()`. */
-  forward?: BatchForwarder | BatchForwarder['cancel']
+  forward?: BatchForwarder | BatchForwarder['cancel'] | undefined
   /** The provider of a call that names none. Without it `x-portkey-provider` is required. */
-  defaultProvider?: string
+  defaultProvider?: string | undefined
   /** How long the work of one cancel may take, in milliseconds. Default: 30,000. */
-  timeout?: number
+  timeout?: number | undefined
   /** The longest `Prefer: wait` that is granted, in milliseconds; 0 turns waiting off. Default: 600,000. */
-  maxWait?: number
+  maxWait?: number | undefined
   /** Hooks, config, constraints and limits of the host for the route. */
-  routeOptions?: BatchCancelRouteOptions
+  routeOptions?: BatchCancelRouteOptions | undefined
   /** Called after every 200 whose cancel the provider accepted in this call. Not awaited; what it throws is logged. */
-  onCancelled?: (call: BatchCall, batch: Batch) => unknown
+  onCancelled?: ((call: BatchCall, batch: Batch) => unknown) | undefined
   /** Fastify's own: the route is `<prefix>/v1/batches/:id/cancel`. */
   prefix?: string
 }

@@ -6,6 +6,7 @@ import type { BatchCall } from './forwarder.js'
 import { headerOf } from './headers.js'
 import type { Hook } from './hook.js'
 import type { Settings } from './options.js'
+import { withStatus } from './verbatim.js'
 import { createWaits, type Waited } from './wait.js'
 
 /** How long the client of a call waits: for the cancel, and where it prefers so for the end of the batch. */
@@ -64,7 +65,7 @@ function settle (cancellation: Cancellation, { answer, next }: Waited, reply: Fa
   const { status } = answer.batch
   if (status === 'cancelling' || status === 'cancelled') return { ...answer, source: 'retrieved', accepted: cancellation.accepted }
   if (isTerminal(answer.batch)) throw notCancellable(answer)
-  return { ...answer, batch: { ...answer.batch, status: 'cancelling' }, source: 'assumed', accepted: cancellation.accepted }
+  return { ...answer, batch: withStatus(answer.batch, 'cancelling'), source: 'assumed', accepted: cancellation.accepted }
 }
 
 /** The client's own time-out in milliseconds, where it has one. */
@@ -73,11 +74,14 @@ function clientLimit (headers: BatchCall['headers']): number | undefined {
   return asked === 0 ? undefined : asked
 }
 
-const WAIT = /(?:^|,)\s*wait\s*=\s*(?:(\d+)|"(\d+)")\s*(?:[;,]|$)/i
+/** The members of a list; a comma in quotes parts none (RFC 9110). */
+const PREFERENCES = /(?:[^,"]|"(?:[^"\\]|\\.)*"?)+/g
+const WAIT = /^\s*wait\s*(?:[=;]|$)/i
+const SECONDS = /^[^=;]*=\s*("?)(\d+)\1\s*(?:;|$)/
 
-/** The whole seconds of `Prefer: wait`, as far as they are granted (RFC 7240). */
+/** The whole seconds of the first `wait` in `Prefer`, as far as they are granted (RFC 7240). */
 function grantedWait ({ headers }: BatchCall, maxWait: number): number | undefined {
-  const [, plain, quoted] = WAIT.exec(headerOf(headers, 'prefer') ?? '') ?? []
-  const seconds = Math.min(Number(plain ?? quoted), Math.floor(maxWait / 1000))
+  const wait = headerOf(headers, 'prefer')?.match(PREFERENCES)?.find(preference => WAIT.test(preference)) ?? ''
+  const seconds = Math.min(Number(SECONDS.exec(wait)?.[2]), Math.floor(maxWait / 1000))
   return seconds >= 1 ? seconds : undefined
 }

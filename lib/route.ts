@@ -7,7 +7,7 @@ import { report } from './diagnostics.js'
 import { isObject } from './error-shape.js'
 import { BatchCancelError, envelope, errorBody, ProviderError } from './errors.js'
 import type { BatchCall } from './forwarder.js'
-import { headerOf, passHeaders, traceOf, type PassedHeaders } from './headers.js'
+import { headerOf, passHeaders, requestIdOf, traceOf, type PassedHeaders } from './headers.js'
 import { holdToWord } from './hook.js'
 import { createOperation, kOperation, type Operation } from './operation.js'
 import type { Settings } from './options.js'
@@ -151,7 +151,7 @@ function hostStatus (error: Thrown, reply: FastifyReply): number {
 /** A string goes out as it is: no serializer and no preSerialization hook of the host sees it. */
 function send (request: FastifyRequest, reply: FastifyReply, status: number, body: string, headers: PassedHeaders, outcome: string | null): FastifyReply {
   const state = request[kState]
-  const id = String(request.id)
+  const id = requestIdOf(request)
   report({ provider: state?.named.provider, outcome, status, cancels: state?.cancels ?? 0, reads: state?.reads ?? 0, duration: reply.elapsedTime })
   return reply.code(status).headers({
     'content-type': 'application/json; charset=utf-8',

@@ -11,6 +11,9 @@ import { retryAfter } from './retry-after.js'
 /** Pauses between reads, in milliseconds; the last one for good. */
 const PAUSES = [1000, 2000, 4000, 8000, 15_000]
 
+/** How long before its end a wait is read for once more, and the least time between such reads, in milliseconds. */
+const LAST_READ = 1000
+
 /** The longest pause that a provider may ask for. */
 const LONGEST_PAUSE = 60_000
 
@@ -50,7 +53,9 @@ interface Poller {
   answers: number
   round: number
   pause: number
-  /** Stops the next read from being made. */
+  /** When it may be read out of turn, as the clock tells it. */
+  earliest: number
+  /** Stops the next read from being made; `undefined` while one is on its way. */
   stop: (() => void) | undefined
 }
 
@@ -78,7 +83,10 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
     let resolve!: (waited: Waited) => void
     const waited = new Promise<Waited>(_resolve => { resolve = _resolve })
     const waiter: Waiter = { since: poller.answers, tell (result) { stop(); resolve(result) } }
-    const stop = clock.after(ms, leave)
+    let stop = clock.after(Math.max(0, ms - LAST_READ), () => {
+      hurry(key, poller)
+      stop = clock.after(Math.min(ms, LAST_READ), leave)
+    })
     poller.waiters.add(waiter)
 
     function leave () {
@@ -93,7 +101,7 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
 
   function open (key: string | symbol, call: BatchCall): Poller {
     const operation = createOperation()
-    const poller: Poller = { waiters: new Set(), call: withOperation(call, operation), operation, answer: undefined, answers: 0, round: 0, pause: 0, stop: undefined }
+    const poller: Poller = { waiters: new Set(), call: withOperation(call, operation), operation, answer: undefined, answers: 0, round: 0, pause: 0, earliest: 0, stop: undefined }
     pollers.set(key, poller)
     schedule(key, poller)
     return poller
@@ -108,11 +116,20 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
   function schedule (key: string | symbol, poller: Poller, asked?: number): void {
     const usual = PAUSES[Math.min(poller.round++, PAUSES.length - 1)] as number
     poller.pause = Math.min(Math.max(usual, asked ?? 0), LONGEST_PAUSE)
+    poller.earliest = clock.now() + Math.max(LAST_READ, asked ?? 0)
     poller.stop = clock.after(poller.pause, () => { look(key, poller) })
+  }
+
+  /** Reads out of turn for whoever is about to go. */
+  function hurry (key: string | symbol, poller: Poller): void {
+    if (poller.stop === undefined || clock.now() < poller.earliest) return
+    poller.stop()
+    look(key, poller)
   }
 
   async function look (key: string | symbol, poller: Poller): Promise<void> {
     let asked: number | undefined
+    poller.stop = undefined
     try {
       // A read that never ends is given up, so that the poller goes on.
       const answer = await within(retrieve(poller.call), READ_TIME, clock, () => new Error('The read took too long.'))

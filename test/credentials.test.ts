@@ -1,6 +1,4 @@
 import { generateKeyPairSync } from 'node:crypto'
-import net, { type Socket } from 'node:net'
-import tls from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { anthropic, azureAI, azureOpenAI, bedrock, builtIn, cohere, digitalocean, forwardToProviders, google, mistral, novita, together, watsonx, xai, type AzureOptions, type BedrockOptions, type Provider, type VertexOptions, type WatsonxOptions } from '../lib/index.js'
@@ -9,25 +7,17 @@ import { openaiCompatible, type OpenAICompatible } from '../lib/providers/openai
 import { isRefusal, type ProviderOptions, type Setting } from '../lib/providers/provider.js'
 import { vertexWithTokens } from '../lib/providers/vertex.js'
 import { BATCH, build, cancel } from './app.js'
-import { startUpstream, type Recorded } from './upstream.js'
+import { catchAll, type Internet } from './internet.js'
+import type { Recorded } from './upstream.js'
 
 /*
  * Whose secret goes to which host, over every combination of what may choose either. The expectations follow the
  * promise, not the code. Whatever is a secret has `s3cret` in it, so that a leak of any is seen.
  */
 
-interface Internet {
-  /** The origins to which a connection was opened, in order. */
-  readonly contacts: string[]
-  readonly requests: Recorded[]
-  /** The status that the provider gives to the batch. */
-  status: string
-}
-
 /** Every shape of an accepted cancel in one object, so that one request settles a call. */
 const ANSWER = {
   ...BATCH,
-  batch_id: 'b',
   cancel_time: '2026-03-01',
   batch: { status: 'BATCH_STATUS_CANCELING' },
   type: 'message_batch',
@@ -37,22 +27,18 @@ const ANSWER = {
   metadata: { state: 'BATCH_STATE_CANCELLING' }
 }
 
-/** In the place of all hosts there are: whatever this process connects to, it reaches one server that remembers it. */
-async function catchAll (t: Test): Promise<Internet> {
-  // A connection for each request, so that none goes unseen.
-  const { url, requests } = await startUpstream(t, () => ({ headers: { connection: 'close' }, body: { ...ANSWER, status: internet.status } }))
-  const internet: Internet = { contacts: [], requests, status: 'cancelling' }
-  const port = Number(new URL(url).port)
-  const connect = net.connect
-  const reach = (scheme: string) => (to: { host: string, port: number | string }): Socket => {
-    internet.contacts.push(new URL(`${scheme}//${to.host}:${to.port}`).origin)
-    const socket = connect({ port, host: '127.0.0.1' })
-    if (scheme === 'https:') socket.once('connect', () => socket.emit('secureConnect'))
-    return socket
-  }
-  t.intercept(net, 'connect', { value: reach('http:') })
-  t.intercept(tls, 'connect', { value: reach('https:') })
-  return internet
+/** A provider behind every host, which gives the batch a status. */
+interface Providers extends Internet {
+  status: string
+}
+
+async function answerAll (t: Test): Promise<Providers> {
+  const internet = await catchAll(t, ({ path }) => {
+    const id = path.includes(UUID) ? UUID : 'batch_1'
+    return { body: { ...ANSWER, id, batch_id: id, status: providers.status } }
+  })
+  const providers: Providers = { ...internet, status: 'cancelling' }
+  return providers
 }
 
 /** What a request should carry, `:path` being its path: its whole credential, and what else names an account. */
@@ -66,6 +52,9 @@ interface Server {
   readonly isServer: boolean
   /** What goes out; nothing where no credential is found. */
   readonly wire?: Wire | undefined
+  /** The headers of a client whose say the server has, and what it says. */
+  readonly chooses?: readonly string[] | undefined
+  readonly placed?: Wire | undefined
 }
 
 /** What a client says in the provider's own headers. */
@@ -111,12 +100,14 @@ interface Told<O> extends Partial<Omit<Row, 'own' | 'servers'>> {
   /** The account that the server chooses, as options and upstream. */
   readonly place?: Partial<O>
   readonly placed?: Wire
+  /** The headers with which a client would choose it. */
+  readonly choosers?: readonly string[]
   readonly keyed?: ToWire
   /** Credentials of a server in other options than `apiKey`. */
   readonly credentials?: Readonly<Record<string, readonly [options: Partial<O>, wire?: Wire]>>
 }
 
-function row<O extends ProviderOptions> (factory: (options: O) => Provider, own: string, { place, placed, keyed = bearer, credentials, ...told }: Told<O> = {}): Row {
+function row<O extends ProviderOptions> (factory: (options: O) => Provider, own: string, { place, placed, choosers, keyed = bearer, credentials, ...told }: Told<O> = {}): Row {
   const keys = Object.entries(KEYS).map(([label, [apiKey, secret]]): [string, Partial<O>, Wire | undefined] => [label, { apiKey } as Partial<O>, secret === undefined ? undefined : keyed(secret)])
   const others = Object.entries(credentials ?? {}).map(([label, [options, wire]]): [string, Partial<O>, Wire | undefined] => [label, options, wire])
   const servers = [...keys, ...others].map(([label, options, wire]): [string, Server] =>
@@ -131,7 +122,11 @@ function row<O extends ProviderOptions> (factory: (options: O) => Provider, own:
     known: ['authorization'],
     clients: [{ headers: {} }],
     ...told,
-    servers: { 'no key': { isServer: false, make: more => factory(more as O) }, ...Object.fromEntries(servers) }
+    servers: {
+      'no key': { isServer: false, make: more => factory(more as O) },
+      ...choosers && { 'no key, but a place': { isServer: false, chooses: choosers, placed, make: (more: ProviderOptions) => factory({ ...place, ...more } as O) } },
+      ...Object.fromEntries(servers)
+    }
   }
 }
 
@@ -150,6 +145,7 @@ function azureRow (factory: (options: AzureOptions) => Provider, domain: string,
   return row(factory, `https://res-client.${domain}`, {
     served: `https://res-server.${domain}`,
     place: { resourceName: 'res-server' },
+    choosers: [header],
     keyed: inHeader('api-key'),
     credentials: Object.fromEntries(Object.entries(KEYS).map(([label, [entraToken, secret]]) => [`${label}, of Entra`, secret === undefined ? [{ entraToken }] : [{ entraToken }, bearer(secret)]])),
     authorized: azureWire,
@@ -240,6 +236,7 @@ const PROVIDERS: Readonly<Record<string, Row>> = {
     status: 'Stopping',
     served: 'https://bedrock.us-east-1.amazonaws.com',
     place: { region: 'us-east-1' },
+    choosers: Object.keys(AWS.region),
     credentials: {
       'AWS keys': [{ credentials: SERVER_KEYS }, signed('AKIASERVER', 'us-east-1')],
       'a function that finds AWS keys': [{ credentials: async () => ({ ...SERVER_KEYS, sessionToken: 'server-s3cret-session' }) }, signed('AKIASERVER', 'us-east-1', 'server-s3cret-session')],
@@ -252,7 +249,7 @@ const PROVIDERS: Readonly<Record<string, Row>> = {
       { headers: AWS.region },
       { headers: { ...AWS.region, ...AWS.id, ...AWS.secret }, wire: signed('AKIACLIENT', 'eu-west-1') },
       { headers: { ...AWS.region, ...AWS.id, ...AWS.secret, ...AWS.session }, wire: signed('AKIACLIENT', 'eu-west-1', 'client-s3cret-session') },
-      { headers: { ...AWS.id, ...AWS.secret }, lacks: () => 'x-portkey-aws-region' },
+      { headers: { ...AWS.id, ...AWS.secret }, wire: signed('AKIACLIENT', 'us-east-1'), lacks: () => 'x-portkey-aws-region' },
       { headers: { ...AWS.region, ...AWS.id, ...AWS.secret, ...AWS.session, ...AWS.bearer } },
       { headers: { ...AWS.region, ...AWS.id }, fault: 'x-portkey-aws-secret-access-key' },
       { headers: { ...AWS.region, ...AWS.secret }, fault: 'x-portkey-aws-access-key-id' },
@@ -263,6 +260,7 @@ const PROVIDERS: Readonly<Record<string, Row>> = {
     id: '1234',
     served: 'https://us-central1-aiplatform.googleapis.com',
     place: { project: 'p-server', region: 'us-central1' },
+    choosers: Object.keys({ ...GCP.project, ...GCP.region }),
     placed: { ':path': /\/projects\/p-server\/locations\/us-central1\/batchPredictionJobs\/1234:cancel$/ },
     credentials: {
       'a key file': [{ serviceAccount: keyFile('server-1') }, tokenOf('server-1')],
@@ -297,6 +295,7 @@ const PROVIDERS: Readonly<Record<string, Row>> = {
     served: 'https://us-south.ml.cloud.ibm.com',
     place: { region: 'us-south', projectId: 'p-server' },
     placed: { 'x-ibm-project-id': 'p-server' },
+    choosers: Object.keys({ ...IBM.region, ...IBM.project, ...IBM.space }),
     accounts: { ...IBM.region, ...IBM.project, ...IBM.space },
     known: ['authorization', 'x-ibm-project-id', 'x-ibm-space-id'],
     clients: [
@@ -381,19 +380,23 @@ type Outcome = { readonly to: string, readonly wire: Wire } | { readonly error: 
 /** What is promised. */
 function promised ({ name, server, client, authorization: [, secret], host: [url, trustedOrigin], operator }: Combination): Outcome {
   const { own, served, accounts, authorized } = rowOf(name)
-  const { isServer, wire: serverWire } = serverOf({ name, server })
+  const { isServer, wire: serverWire, chooses, placed = client.place } = serverOf({ name, server })
   const refused = (...params: string[]): Outcome => ({ error: 'invalid_header', params })
+  const says = (header: string) => client.headers[header] !== undefined && client.headers[header] !== ''
   const isCustom = url !== undefined && url !== ''
   // A credential of the server never goes to a custom host, and no header chooses another account for it.
   if (isCustom && (isServer || trustedOrigin === undefined)) return refused('x-portkey-custom-host')
-  const chosen = Object.keys(client.headers).filter(header => client.headers[header] !== '' && Object.hasOwn(accounts, header))
+  const chosen = Object.keys(accounts).filter(says)
   if (isServer && chosen.length > 0) return refused(...chosen)
-  const lacking = isServer ? undefined : client.lacks?.(isCustom || operator !== undefined)
+  // What the server chose, no client chooses otherwise.
+  const others = chooses?.filter(says) ?? []
+  if (others.length > 0) return { error: 'provider_mismatch', params: others }
+  const lacking = isServer || chooses !== undefined ? undefined : client.lacks?.(isCustom || operator !== undefined)
   if (lacking !== undefined) return refused(lacking)
   if (client.fault !== undefined) return refused(client.fault)
   const credential = isServer ? serverWire : client.wire ?? (secret === undefined ? undefined : authorized(secret))
   if (credential === undefined) return { error: 'missing_credentials', params: ['authorization'] }
-  return { to: isCustom ? trustedOrigin as string : operator ?? (isServer ? served : own), wire: { ...credential, ...!isServer && client.place } }
+  return { to: isCustom ? trustedOrigin as string : operator ?? (isServer || chooses !== undefined ? served : own), wire: { ...credential, ...!isServer && placed } }
 }
 
 type Spelling = (key: string) => string
@@ -420,7 +423,7 @@ const serve = (t: Test, server: string, more: ProviderOptions = {}) => build(t, 
 })
 
 /** Plays combinations, and tells those in which something else happened. */
-async function play (t: Test, internet: Internet, combinations: readonly Combination[], more: ProviderOptions = {}): Promise<void> {
+async function play (t: Test, internet: Providers, combinations: readonly Combination[], more: ProviderOptions = {}): Promise<void> {
   const apps = new Map<string, FastifyInstance>()
   const broken: string[] = []
   for (const combination of combinations) {
@@ -475,39 +478,39 @@ t.test('every provider has a row here, and every header that chooses an account 
 })
 
 t.test('every combination of server, headers, Authorization and host', async t => {
-  await play(t, await catchAll(t), NAMES.flatMap(name => combine(name)))
+  await play(t, await answerAll(t), NAMES.flatMap(name => combine(name)))
 })
 
 t.test('headers of other providers, and those to be sent on, change nothing', async t => {
-  await play(t, await catchAll(t), NAMES.flatMap(name => combine(name, { authorizations: AUTHORIZATIONS.slice(0, 2), hosts: HOSTS.slice(0, 3), extra: noise(name, rowOf(name).known) })))
+  await play(t, await answerAll(t), NAMES.flatMap(name => combine(name, { authorizations: AUTHORIZATIONS.slice(0, 2), hosts: HOSTS.slice(0, 3), extra: noise(name, rowOf(name).known) })))
 })
 
 t.test('what is a credential anywhere is sent on nowhere', async t => {
-  await play(t, await catchAll(t), NAMES.flatMap(name => combine(name, { authorizations: AUTHORIZATIONS.slice(1, 2), hosts: HOSTS.slice(0, 1), extra: noise(name, [...KNOWN, ...Object.keys(SAID)]) })))
+  await play(t, await answerAll(t), NAMES.flatMap(name => combine(name, { authorizations: AUTHORIZATIONS.slice(1, 2), hosts: HOSTS.slice(0, 1), extra: noise(name, [...KNOWN, ...Object.keys(SAID)]) })))
 })
 
 t.test('the base URL of the operator', async t => {
-  const internet = await catchAll(t)
+  const internet = await answerAll(t)
   const operator = 'https://operator.example:8443'
   const combinations = NAMES.flatMap(name => combine(name, { authorizations: AUTHORIZATIONS.slice(0, 2), operator }))
   for (const baseUrl of [`${operator}/base`, () => `${operator}/base/`, async () => operator]) await play(t, internet, combinations, { baseUrl })
 })
 
 t.test('a config is what the headers would be', async t => {
-  const internet = await catchAll(t)
+  const internet = await answerAll(t)
   await play(t, internet, NAMES.flatMap(name => combine(name, { hosts: HOSTS.filter(([url]) => url !== ''), spelling: snake })))
   for (const spelling of [camel, short]) await play(t, internet, NAMES.flatMap(name => combine(name, { authorizations: AUTHORIZATIONS.slice(0, 2), hosts: HOSTS.slice(2, 5), spelling })))
 })
 
 t.test('with a credential of the server each header that chooses an account is refused', async t => {
-  const internet = await catchAll(t)
+  const internet = await answerAll(t)
   const alone = ([header, value]: [string, string]): Client => ({ headers: { [header]: value } })
   await play(t, internet, NAMES.flatMap(name => Object.entries(rowOf(name).servers).filter(([, { isServer }]) => isServer).flatMap(([server]) =>
     Object.entries(rowOf(name).accounts).map(account => ({ name, server, client: alone(account), authorization: AUTHORIZATIONS[1] as Authorization, host: HOSTS[0] as Host })))))
 })
 
 t.test('no client makes the server use an identity of its own', async t => {
-  const internet = await catchAll(t)
+  const internet = await answerAll(t)
   const modes = { 'azure-openai': AZURE_MODES, 'azure-ai': AZURE_MODES, bedrock: ['x-portkey-aws-role-arn'] }
   await play(t, internet, Object.entries(modes).flatMap(([name, headers]) => Object.keys(rowOf(name).servers).flatMap(server => headers.flatMap(fault => AUTHORIZATIONS.map(authorization =>
     ({ name, server, client: { headers: { [fault]: 'managed' }, fault }, authorization, host: HOSTS[0] as Host }))))))

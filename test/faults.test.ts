@@ -1,6 +1,7 @@
-import { subscribe } from 'node:diagnostics_channel'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { request as httpRequest, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
+import { createRequire } from 'node:module'
 import type { AddressInfo, Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -8,9 +9,10 @@ import { gzipSync } from 'node:zlib'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { CALL_CHANNEL, type CallReport } from '../lib/diagnostics.js'
-import { forwardToProviders, openai } from '../lib/index.js'
-import { BATCH, batch, build } from './app.js'
+import { forwardToProviders, openai, providerFactories, type Provider } from '../lib/index.js'
+import { BATCH, batch, build, cancel as cancelled } from './app.js'
 import { breaches } from './contract.js'
+import { startUpstream } from './upstream.js'
 import { dribbles, drips, ends, floods, resets, says, stalls, startRawUpstream, type Act, type Script } from './raw-upstream.js'
 
 /* What goes over the wire. */
@@ -45,6 +47,9 @@ const fails = (status: number, ...headers: string[]) =>
 const batchWith = (more: string) => `${TEXT.slice(0, -1)},${more}}`
 const DEEP = '['.repeat(100_000) + ']'.repeat(100_000)
 const deepBatch = (status: string) => batchWith(`"deep":${DEEP}`).replace('"status":"cancelling"', `"status":"${status}"`)
+
+/** A batch that tells its status twice, and has what looks like it in a string, below and in a list. */
+const oddBatch = (status: string) => `{ "note":"\\"status\\":\\\\","\\u0073tatus" : "${status}","x":["status",{"status":"in_progress"},"a"],"more":{"status":"in_progress"},"huge":1e400,"precise":12345678901234567890,${TEXT.slice(1, -1).replace('"status":"cancelling"', `"status"\n:\t"${status}"`)} }`
 
 /* What is asked, and what is to come of it. */
 
@@ -143,6 +148,8 @@ const INVALID: readonly Lost[] = [
   ['a list', says(whole(`[${TEXT}]`))],
   ['a string', says(whole(JSON.stringify(TEXT)))],
   ['a page', says(whole('<html>Please log in</html>'))],
+  ['another batch', shows({ id: 'batch_2' })],
+  ['a batch whose id goes on', shows({ id: 'batch_10' })],
   ['a batch without a status', says(whole(JSON.stringify({ ...BATCH, status: undefined })))],
   ['a batch with a status that nobody knows', says(whole(JSON.stringify({ ...BATCH, status: 'constructor' })))],
   ['a status in __proto__', says(whole('{"__proto__":{"object":"batch","status":"cancelling"},"id":"batch_1"}'))],
@@ -305,7 +312,9 @@ const ROWS: readonly Row[] = [
   { what: 'a long header that reaches the client', cancel: [says(whole(TEXT, OK, `x-request-id: ${'a'.repeat(9000)}`))], ...ACCEPTED, answerHeaders: { 'x-request-id': /^req-/ } },
   { what: 'headers of this package from the provider', cancel: [says(whole(TEXT, OK, 'x-batch-source: retrieved', 'x-portkey-provider: evil', 'x-portkey-retry-attempt-count: 7', 'x-portkey-trace-id: evil', 'preference-applied: wait=9'))], ...ACCEPTED, answerHeaders: { 'x-portkey-trace-id': /^req-/, 'preference-applied': undefined } },
 
-  { what: 'a batch that is still live, with deep brackets', cancel: [says(whole(deepBatch('in_progress')))], ...ACCEPTED, source: 'assumed' },
+  { what: 'a batch that is still live, with deep brackets', cancel: [says(whole(deepBatch('in_progress')))], ...ACCEPTED, source: 'assumed', verbatim: deepBatch('cancelling') },
+  { what: 'a batch that is still live, written oddly', cancel: [says(whole(oddBatch('in_progress')))], ...ACCEPTED, source: 'assumed', verbatim: oddBatch('cancelling') },
+  { what: 'a read that is still live, written oddly', cancel: [resets(), says(whole(oddBatch('finalizing')))], read: [LIVE], ...ACCEPTED, source: 'assumed', sent: [2, 1], verbatim: oddBatch('cancelling') },
   { what: 'a batch that is completed, with deep brackets', cancel: [fails(409)], read: [says(whole(deepBatch('completed')))], ...REFUSED },
   { what: 'a batch of another shape, with deep brackets', cancel: [says(whole(deepBatch('CANCELLING')))], ...ACCEPTED },
   { what: 'a batch that is still live, with __proto__', cancel: [says(whole(batchWith('"__proto__":{"polluted":true}').replace('cancelling', 'in_progress')))], ...ACCEPTED, source: 'assumed', verbatim: batchWith('"__proto__":{"polluted":true}') },
@@ -484,3 +493,76 @@ t.test('many calls at once, answered in reverse, some of them lost: each gets it
 })
 
 t.test('no redirect is followed', async t => { t.equal(trap.sockets.length, 0) })
+
+/** The clock of undici's own time limits, which its tests move, too. */
+const { tick } = createRequire(import.meta.url)('undici/lib/util/timers.js') as { tick (ms?: number): void }
+
+t.test('no time limit but that of the call ends an answer', async t => {
+  const HOUR = 3_600_000
+  const answers: ServerResponse[] = []
+  let heard = () => {}
+  const heads = new Promise<void>(resolve => { heard = resolve })
+  subscribe('undici:request:headers', heard)
+  t.teardown(() => unsubscribe('undici:request:headers', heard))
+  const upstream = await startUpstream(t, (_request, response) => { answers.push(response) })
+  const { app } = await listen(t, upstream.url)
+  const answer = call(app)
+  const pass = () => { tick(); tick(HOUR) }
+
+  while (answers.length === 0) await turn()
+  pass()
+  const [response] = answers as [ServerResponse]
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': TEXT.length })
+  response.write(HALF)
+  await Promise.race([heads, answer])
+  pass()
+  response.end(TEXT.slice(HALF.length))
+  hold(t, await answer, ACCEPTED)
+})
+
+/** A batch that was cancelled, as a provider shows it under an id. */
+interface Shown {
+  readonly asked: readonly string[]
+  readonly own: readonly string[]
+  readonly others: readonly string[]
+  readonly body: (id: string) => object
+  readonly headers?: Record<string, string>
+}
+
+const UUID = '0e9d1d35-3d1e-4d66-9a2f-8c7e0f6b3e21'
+const ARN = 'arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghij12'
+const JOB = 'projects/p-1/locations/eu/batchPredictionJobs/123'
+const shaped: Shown = { asked: ['batch_1'], own: ['batch_1'], others: ['batch_2', 'batch_10', 'atch_1'], body: id => batch({ id, status: 'cancelled' }) }
+const uuid = { asked: [UUID, UUID.toUpperCase()], own: [UUID], others: [UUID.replace('0', '1')] }
+
+const SHOWN: Readonly<Record<string, Shown>> = {
+  anthropic: { ...shaped, body: id => ({ id, type: 'message_batch', processing_status: 'ended', cancel_initiated_at: '2026-01-01T00:00:00Z', request_counts: { processing: 0, succeeded: 0, errored: 0, canceled: 1, expired: 0 } }) },
+  bedrock: { asked: ['abcdefghij12', ARN, encodeURIComponent(ARN)], own: [ARN, encodeURIComponent(ARN)], others: [ARN.replace('hij12', 'hij13')], body: jobArn => ({ jobArn, status: 'Stopped' }), headers: { 'x-portkey-aws-region': 'us-east-1' } },
+  'vertex-ai': { asked: ['123', JOB], own: [JOB, JOB.replace('p-1', '987')], others: [`${JOB}4`, JOB.replace('123', '4123')], body: name => ({ name, state: 'JOB_STATE_CANCELLED' }), headers: { 'x-portkey-vertex-project-id': 'p-1', 'x-portkey-vertex-region': 'eu' } },
+  google: { asked: ['x1', 'batches/x1', 'batches%2Fx1'], own: ['batches/x1'], others: ['batches/x2', 'batches/xx1'], body: name => ({ name, metadata: { state: 'BATCH_STATE_CANCELLED' } }) },
+  'mistral-ai': { ...uuid, body: id => ({ id, object: 'batch', status: 'CANCELLED' }) },
+  'together-ai': { ...uuid, body: id => ({ id, status: 'CANCELLED' }) },
+  cohere: { ...shaped, body: id => ({ batch: { id, status: 'BATCH_STATUS_CANCELED' } }) },
+  'x-ai': { ...shaped, body: id => ({ batch_id: id, cancel_time: '2026-01-01', state: { num_requests: 0, num_pending: 0, num_success: 0, num_error: 0, num_cancelled: 0 } }) },
+  'novita-ai': { ...shaped, body: id => ({ ...batch({ id }), status: 'CANCELLED' }) },
+  digitalocean: { ...uuid, body: id => ({ batch_id: id, status: 'cancelled' }) },
+  watsonx: { ...shaped, headers: { 'x-portkey-watsonx-region': 'eu-de', 'x-portkey-watsonx-project-id': 'p-1' } }
+}
+
+t.test('an answer that shows another batch tells nothing, at every provider', async t => {
+  let shown: object = {}
+  const upstream = await startUpstream(t, ({ method }) => method === 'GET' ? { body: shown } : { status: 422, body: { error: 'No.' } })
+  const providers = Object.fromEntries(Object.entries(providerFactories).map(([name, factory]) => [name, factory({ baseUrl: upstream.url }) as Provider]))
+  const app = await build(t, { forward: forwardToProviders({ providers }) }, { routerOptions: { maxParamLength: 512 } })
+  for (const name of Object.keys(providers)) {
+    const { asked, own, others, body, headers } = SHOWN[name] ?? shaped
+    for (const id of asked) {
+      const answer = async (told: string) => {
+        shown = body(told)
+        return (await cancelled(app, { id, headers: { 'x-portkey-provider': name, authorization: 'Bearer sk-client-key', ...headers } })).json()
+      }
+      for (const told of own) t.match(await answer(told), { error: { code: 'batch_not_cancellable' }, batch: { status: 'cancelled' } }, `${name}: ${told} for ${id}`)
+      for (const told of others) t.match(await answer(told), { error: { message: 'No.' }, batch: undefined }, `${name}: ${told} for ${id}`)
+    }
+  }
+})

@@ -1,41 +1,18 @@
 import { generateKeyPairSync } from 'node:crypto'
-import net, { type Socket } from 'node:net'
-import tls from 'node:tls'
 import fc from 'fast-check'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { azureAI, azureOpenAI, bedrock, builtIn, forwardToProviders, providerFactories, vertex, watsonx, type Provider } from '../lib/index.js'
 import { isRefusal, type ProviderOptions } from '../lib/providers/provider.js'
 import { build, cancel } from './app.js'
-import { startUpstream, type Recorded } from './upstream.js'
+import { catchAll } from './internet.js'
 
 /* Which host a call may reach, over every way to name one. The expectations follow the promise, not the code. */
 
-interface Internet {
-  /** The origins to which a connection was opened, in order. */
-  readonly contacts: string[]
-  readonly requests: Recorded[]
-}
-
-/** In the place of all hosts there are: whatever this process connects to, it reaches one server that has no batch, and gives a token to who asks for one. */
-async function catchAll (t: Test): Promise<Internet> {
-  // A connection for each request, so that none goes unseen.
-  const { url, requests } = await startUpstream(t, ({ path }) => path === '/token'
-    ? { headers: { connection: 'close' }, body: { access_token: 'exchanged', expires_in: 3600 } }
-    : { status: 404, headers: { connection: 'close' }, body: {} })
-  const port = Number(new URL(url).port)
-  const internet: Internet = { contacts: [], requests }
-  const connect = net.connect
-  const reach = (scheme: string) => (to: { host: string, port: number | string }): Socket => {
-    internet.contacts.push(new URL(`${scheme}//${to.host.includes(':') && !to.host.startsWith('[') ? `[${to.host}]` : to.host}:${to.port}`).origin)
-    const socket = connect({ port, host: '127.0.0.1' })
-    if (scheme === 'https:') socket.once('connect', () => socket.emit('secureConnect'))
-    return socket
-  }
-  t.intercept(net, 'connect', { value: reach('http:') })
-  t.intercept(tls, 'connect', { value: reach('https:') })
-  return internet
-}
+/** No host has the batch; who asks for a token gets one. */
+const catchCalls = (t: Test) => catchAll(t, ({ path }) => path === '/token'
+  ? { body: { access_token: 'exchanged', expires_in: 3600 } }
+  : { status: 404, body: {} })
 
 /** The entries of the operator, and the origins that they stand for. */
 const TRUSTED = ['llm.example.com', 'llm.example.com:8443', 'https://other.example.com', 'http://10.0.0.5:8000', 'http://[::1]:8000']
@@ -134,7 +111,7 @@ t.test('every provider is played', async t => {
 })
 
 t.test('every way to write a host, at every provider', async t => {
-  const internet = await catchAll(t)
+  const internet = await catchCalls(t)
   const app = await open(t)
   for (const name of NAMES) {
     const wrong: string[] = []
@@ -150,7 +127,7 @@ t.test('every way to write a host, at every provider', async t => {
 })
 
 t.test('with a credential of the server, and without trusted hosts, there is none', async t => {
-  const internet = await catchAll(t)
+  const internet = await catchCalls(t)
   const [server, none] = [await serve(t), await build(t, { forward: forwardToProviders() })]
   for (const name of NAMES) {
     const { id, ...needed } = { id: 'b1', ...NEEDED[name] }
@@ -177,7 +154,7 @@ const hostile = (): fc.Arbitrary<string> => {
 }
 
 t.test('no string leads to a host that is not trusted', async t => {
-  const internet = await catchAll(t)
+  const internet = await catchCalls(t)
   const [client, server] = [await open(t), await serve(t)]
   let reached = 0
   await fc.assert(fc.asyncProperty(hostile(), fc.constantFrom('openai', 'azure-openai', 'bedrock', 'vertex-ai', 'x-ai'), fc.boolean(), async (url, name, byServer) => {
@@ -226,7 +203,7 @@ const filling = (): fc.Arbitrary<string> => fc.oneof(
 )
 
 t.test('no part of a host leads away from the provider', async t => {
-  const internet = await catchAll(t)
+  const internet = await catchCalls(t)
   const app = await open(t)
   for (const { name, header, hosts, forms } of PARTS) {
     let reached = 0
@@ -253,7 +230,7 @@ t.test('no part of a host leads away from the provider', async t => {
 const keysOf = (headers: Readonly<Record<string, string>>) => Object.fromEntries(Object.entries(headers).filter(([name]) => name.includes('access-key')))
 
 t.test('no id leads a credential of the server to another account', async t => {
-  const internet = await catchAll(t)
+  const internet = await catchCalls(t)
   const app = await serve(t)
   const ids: Array<[name: string, id: string, code: string]> = [
     ['bedrock', 'arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghij12', 'provider_mismatch'],
@@ -266,7 +243,7 @@ t.test('no id leads a credential of the server to another account', async t => {
 })
 
 t.test('a service account goes to Google\'s token endpoint as a signature, wherever its key file points', async t => {
-  const internet = await catchAll(t)
+  const internet = await catchCalls(t)
   const { privateKey: pem } = generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } })
   const keyFile = (name: string) => ({ type: 'service_account', client_email: `${name}@example.com`, private_key: pem, token_uri: 'https://evil.example/token', universe_domain: 'evil.example', auth_uri: 'https://evil.example' })
   const cases: Array<[what: string, provider: Provider, headers: Readonly<Record<string, string>>]> = [
@@ -281,5 +258,56 @@ t.test('a service account goes to Google\'s token endpoint as a signature, where
     t.match(internet.requests, [{ path: '/token', body: /assertion=eyJ[\w.-]+$/ }, { headers: { authorization: 'Bearer exchanged' } }])
     // The middle of the key, however it is written.
     t.notMatch(JSON.stringify(internet.requests), new RegExp(`PRIVATE KEY|client-key|${pem.split('\n')[9]?.replace(/[^0-9A-Za-z]/g, '.+')}`))
+  }
+})
+
+t.test('what the server chose a client may repeat, and not choose otherwise', async t => {
+  const internet = await catchCalls(t)
+  const rows: ReadonlyArray<readonly [name: string, provider: Provider, header: string, origin: string, same: readonly string[], others: readonly string[]]> = [
+    ['azure-openai', azureOpenAI({ resourceName: 'Res-1' }), 'x-portkey-azure-resource-name', 'https://res-1.openai.azure.com', ['res-1', 'RES-1'], ['res-2', 'res-11']],
+    ['azure-ai', azureAI({ resourceName: 'res-1' }), 'x-portkey-azure-foundry-url', 'https://res-1.services.ai.azure.com', ['https://res-1.services.ai.azure.com', 'https://RES-1.services.ai.azure.com/api/projects/p'], ['https://res-2.services.ai.azure.com', 'https://res-1.openai.azure.com']],
+    ['bedrock', bedrock({ region: 'eu-west-1' }), 'x-portkey-aws-region', 'https://bedrock.eu-west-1.amazonaws.com', ['eu-west-1'], ['eu-west-2', 'us-east-1']],
+    ['vertex-ai', vertex({ project: 'p-1', region: 'europe-west4' }), 'x-portkey-vertex-project-id', 'https://europe-west4-aiplatform.googleapis.com', ['p-1'], ['p-2', '12']],
+    ['vertex-ai', vertex({ project: 'p-1', region: 'europe-west4' }), 'x-portkey-vertex-region', 'https://europe-west4-aiplatform.googleapis.com', ['europe-west4'], ['global']],
+    ['watsonx', watsonx({ region: 'eu-de', projectId: 'p-1' }), 'x-portkey-watsonx-region', 'https://eu-de.ml.cloud.ibm.com', ['eu-de'], ['us-south']],
+    ['watsonx', watsonx({ region: 'eu-de', projectId: 'p-1' }), 'x-portkey-watsonx-project-id', 'https://eu-de.ml.cloud.ibm.com', ['p-1'], ['P-1', 'p-2']],
+    ['watsonx', watsonx({ region: 'eu-de', projectId: 'p-1' }), 'x-portkey-watsonx-space-id', 'https://eu-de.ml.cloud.ibm.com', [], ['p-1', 's-1']],
+    ['watsonx', watsonx({ region: 'eu-de', spaceId: 's-1' }), 'x-portkey-watsonx-space-id', 'https://eu-de.ml.cloud.ibm.com', ['s-1'], ['s-2']],
+    ['watsonx', watsonx({ region: 'eu-de', spaceId: 's-1' }), 'x-portkey-watsonx-project-id', 'https://eu-de.ml.cloud.ibm.com', [], ['s-1', 'p-1']],
+    // A version of the API chooses neither a host nor an account: the server's wins.
+    ['azure-openai', azureOpenAI({ resourceName: 'res-1', apiVersion: 'v1' }), 'x-portkey-azure-api-version', 'https://res-1.openai.azure.com', ['v1', '2024-10-21'], []]
+  ]
+  for (const [name, provider, header, origin, same, others] of rows) {
+    const app = await build(t, { forward: forwardToProviders({ providers: { [name]: provider } }) })
+    const { id = 'b1' } = NEEDED[name] ?? {}
+    const plain: Readonly<Record<string, string>> = name === 'bedrock' ? keysOf(NEEDED.bedrock?.headers ?? {}) : {}
+    internet.contacts.length = 0
+    for (const value of ['', ...same]) t.equal((await call(app, name, { [header]: value }, { id, headers: plain })).statusCode, 404, `${name}, ${header}: ${value}`)
+    t.strictSame(new Set(internet.contacts), new Set([origin]), name)
+    internet.contacts.length = 0
+    for (const value of others) t.match((await call(app, name, { [header]: value }, { id, headers: plain })).json(), { error: { code: 'provider_mismatch', param: header, message: `Header '${header}' names another than the server chose for this provider.` } }, `${name}, ${header}: ${value}`)
+    t.strictSame(internet.contacts, [])
+  }
+})
+
+t.test('a place that the server left open, with a credential of the server, is the id\'s to tell', async t => {
+  const internet = await catchCalls(t)
+  const keys = { accessKeyId: 'AKIASERVER', secretAccessKey: 'server-secret' }
+  const vertexName = 'projects/p-2/locations/us-central1/batchPredictionJobs/1234'
+  const rows: ReadonlyArray<readonly [name: string, provider: Provider, full: string, bare: string, origin: string, header: string, value: string, says: RegExp]> = [
+    ['bedrock', bedrock({ credentials: keys }), 'arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghij12', 'abcdefghij12', 'https://bedrock.us-east-1.amazonaws.com', 'x-portkey-aws-region', 'us-east-1', /should be an ARN: the server leaves the region to it/],
+    ['bedrock', bedrock({ apiKey: 'server-key' }), 'arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghij12', 'abcdefghij12', 'https://bedrock.us-east-1.amazonaws.com', 'x-portkey-aws-region', 'us-east-1', /should be an ARN/],
+    ['vertex-ai', vertex({ apiKey: 'server-token' }), vertexName, '1234', 'https://us-central1-aiplatform.googleapis.com', 'x-portkey-vertex-project-id', 'p-2', /should be the full name of the job: the server leaves the project to it/],
+    ['vertex-ai', vertex({ apiKey: 'server-token', project: 'p-2' }), vertexName, '1234', 'https://us-central1-aiplatform.googleapis.com', 'x-portkey-vertex-region', 'us-central1', /should be the full name of the job: the server leaves the region to it/]
+  ]
+  for (const [name, provider, full, bare, origin, header, value, says] of rows) {
+    const app = await build(t, { forward: forwardToProviders({ providers: { [name]: provider } }) }, LONG_IDS)
+    internet.contacts.length = 0
+    t.equal((await call(app, name, {}, { id: full })).statusCode, 404, full)
+    t.strictSame(internet.contacts, [origin])
+    internet.contacts.length = 0
+    t.match((await call(app, name, {}, { id: bare })).json(), { error: { code: 'invalid_batch_id', param: 'id', message: says } }, bare)
+    for (const id of [bare, full]) t.match((await call(app, name, { [header]: value }, { id })).json(), { error: { code: 'invalid_header', param: header, message: /the server chose/ } }, 'no header may tell it')
+    t.strictSame(internet.contacts, [])
   }
 })

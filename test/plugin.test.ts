@@ -159,7 +159,7 @@ t.test('the host\'s hooks run, in their order, and their errors keep status and 
   const app = await build(t, {
     defaultProvider: 'x',
     forward: async () => { order.push('cancel'); return BATCH },
-    routeOptions: { onRequest: note('onRequest'), preValidation: [note('preValidation')], preHandler: note('preHandler'), onSend: note('onSend'), onResponse: note('onResponse'), config: { mine: true } as never, logLevel: 'silent', bodyLimit: 10, constraints: {} }
+    routeOptions: { onRequest: note('onRequest'), preValidation: [note('preValidation')], preHandler: note('preHandler'), onSend: note('onSend'), onResponse: note('onResponse'), config: { mine: true }, logLevel: 'silent', bodyLimit: 10, constraints: {} }
   })
   await cancel(app)
   t.strictSame(order, ['onRequest', 'preValidation', 'preHandler', 'cancel', 'onSend', 'onResponse'])
@@ -185,6 +185,28 @@ t.test('the host\'s hooks run, in their order, and their errors keep status and 
     t.match(response, expectedHead, JSON.stringify(error))
     t.match(response.json(), { error })
     t.strictSame(breaches(response), [])
+  }
+})
+
+t.test('an id of the host\'s that no header can carry is replaced by one of our own', async t => {
+  const OWN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+  const idsOf = async (id: unknown, headers = {}) => {
+    const app = await build(t, { defaultProvider: 'x', forward }, { genReqId: () => id as string })
+    const [ok, bad] = [await cancel(app, { headers }), await cancel(app, { id: '\u0001', headers })]
+    t.strictSame([ok.statusCode, bad.statusCode], [200, 400])
+    t.strictSame([...breaches(ok), ...breaches(bad)], [])
+    return [ok, bad].map(response => [response.headers['x-request-id'], response.headers['x-portkey-trace-id']])
+  }
+  for (const id of ['\n', 'a\r\nset-cookie: a=b', 'ü', 'a b', '', 'x'.repeat(129), 'x'.repeat(10_000), { a: 1 }, Object.create(null), Symbol('id'), null, undefined]) {
+    for (const [requestId, traceId] of await idsOf(id)) {
+      t.match(requestId, OWN)
+      t.equal(traceId, requestId, 'one for both')
+    }
+  }
+  for (const id of ['req-1', '~!x', 'x'.repeat(128), 7]) t.strictSame(await idsOf(id), [[String(id), String(id)], [String(id), String(id)]])
+  for (const [requestId, traceId] of await idsOf('\n', { 'x-portkey-trace-id': 't-1' })) {
+    t.match(requestId, OWN)
+    t.equal(traceId, 't-1')
   }
 })
 

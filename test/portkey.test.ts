@@ -125,7 +125,7 @@ t.test('8. no header leads to a host that nobody trusts', async t => {
 })
 
 t.test('9. another path calls nobody', async t => {
-  const { app, upstream } = await start(t, () => ({ body: BATCH }))
+  const { app, upstream } = await start(t, () => ({ body: { ...BATCH, id: 'v1abc' } }))
   for (const url of ['/v1/batches/batch_1/cancel/', '/v1/batches/a/b/cancel', '/v1//batches/batch_1/cancel', '/v1/cancel']) t.equal((await app.inject({ method: 'POST', url, headers: OPENAI })).statusCode, 404, url)
   t.strictSame(upstream.requests, [])
   t.equal((await cancel(app, { id: 'v1abc', headers: OPENAI })).statusCode, 200)

@@ -48,6 +48,31 @@ function shown<C, P extends Place> (provider: Provider<C, P>, body: unknown, bat
   return provider.batch(body, { base: place.base, place, batchId, credential: undefined as C, headers }, action)
 }
 
+t.test('the provider\'s own object goes out byte for byte', async t => {
+  const job = (state: string) => `{ "state" : "JOB_STATE_${state}", "createTime":"2026-08-01T10:00:00Z", "huge":1e400, "precise":12345678901234567890, "float":1.0 }\n`
+  let text = ''
+  const upstream = await startUpstream(t, ({ method }) => ({ body: method === 'POST' ? '{}' : text }))
+  const forward = forwardToProviders({ providers: { 'vertex-ai': vertex({ baseUrl: upstream.url, project: 'p', region: 'eu', apiKey: 'token' }) } })
+  const app = await build(t, { defaultProvider: 'vertex-ai', forward })
+  for (const [state, source] of [['CANCELLING', 'retrieved'], ['RUNNING', 'assumed'], ['SUCCEEDED']] as const) {
+    text = job(state)
+    const { body, headers } = await cancel(app, { id: '12' })
+    t.ok(body.endsWith(`,"provider_batch":${text}}${source === undefined ? '}' : ''}`), body)
+    t.equal(headers['x-batch-source'], source)
+    t.match(JSON.parse(body), source === undefined ? { batch: { id: '12', status: 'completed' } } : { id: '12', status: 'cancelling', created_at: 1785578400, provider_batch: { state: `JOB_STATE_${state}` } })
+  }
+  text = job('CANCELLING')
+  for (const [change, ends] of [
+    [{ metadata: { mine: 'yes' } }, `"metadata":{"mine":"yes"},"status":"cancelling","provider_batch":${text}}`],
+    [{ provider_batch: { mine: 1 } }, '"status":"cancelling","provider_batch":{"mine":1}}'],
+    [{ provider_batch: 'mine' }, '"status":"cancelling","provider_batch":"mine"}']
+  ] as const) {
+    const changing = await build(t, { defaultProvider: 'vertex-ai', forward: { ...forward, retrieve: async call => ({ ...(await forward.retrieve(call) as { batch: Batch }).batch, ...change }) } })
+    const { body } = await cancel(changing, { id: '12' })
+    t.ok(body.endsWith(ends), body)
+  }
+})
+
 /** What every server option gives to a call. */
 const settled = async <T>(setting: Setting<T> | undefined): Promise<T | undefined> =>
   typeof setting === 'function' ? (setting as (call: BatchCall) => Promise<T>)({ batchId: 'b' } as BatchCall) : setting
@@ -235,7 +260,7 @@ t.test('bedrock: where a job is held', async t => {
     t.strictSame(bedrock().locate({ batchId: id, headers: {}, hasBase: false }), { job: id, region, base }, id)
     t.strictSame(bedrock().locate({ batchId: encodeURIComponent(id).toLowerCase(), headers: {}, hasBase: false }), { job: id, region, base }, 'encoded twice')
     t.strictSame(bedrock().locate({ batchId: JOB, headers: { 'x-portkey-aws-region': region }, hasBase: false }), { job: JOB, region, base }, 'by header')
-    t.strictSame(bedrock({ region }).locate({ batchId: JOB, headers: { 'x-portkey-aws-region': 'sa-east-1' }, hasBase: false }), { job: JOB, region, base }, 'the option wins')
+    t.strictSame(bedrock({ region }).locate({ batchId: JOB, headers: {}, hasBase: false }), { job: JOB, region, base }, 'by option')
     t.strictSame(bedrock({ region }).locate({ batchId: id, headers: {}, hasBase: false }), { job: id, region, base }, 'the option agrees')
   }
   const mismatch = { code: 'provider_mismatch', param: 'id', message: 'The id is of the region \'us-east-1\', not of \'eu-west-1\'.' }
@@ -247,11 +272,12 @@ t.test('bedrock: where a job is held', async t => {
 
 t.test('bedrock: the region is asked for where it is needed', async t => {
   const missing = { code: 'invalid_header', param: 'x-portkey-aws-region' }
+  const noArn = { code: 'invalid_batch_id', param: 'id' }
   const locate = (options: BedrockOptions, headers: IncomingHttpHeaders, hasBase: boolean) => thrown(() => bedrock(options).locate({ batchId: JOB, headers, hasBase }))
   t.match(locate({}, {}, false), missing, 'for the host')
   t.match(locate({}, AWS_HEADERS, true), missing, 'for the signature')
-  t.match(locate({ credentials: AWS_KEYS }, {}, true), missing, 'for the signature of the server')
-  t.match(locate({ apiKey: 'key' }, {}, false), missing, 'for the host, with a key of the server')
+  t.match(locate({ credentials: AWS_KEYS }, {}, true), noArn, 'for the signature of the server')
+  t.match(locate({ apiKey: 'key' }, {}, false), noArn, 'for the host, with a key of the server')
   t.match(locate({}, {}, true), { job: JOB, region: '' }, 'not with an API key and another host')
   t.match(locate({}, { ...AWS_HEADERS, 'x-portkey-aws-auth-type': 'apiKey' }, true), { job: JOB, region: '' }, 'nor when the client says so')
   t.match(locate({ apiKey: 'key' }, AWS_HEADERS, true), { job: JOB, region: '' }, 'nor with an API key of the server')
@@ -432,7 +458,7 @@ t.test('vertex-ai: where a job is held', async t => {
     t.strictSame(await asked(vertex(), 'cancel', '12', held), { origin, method: 'POST', path: `${path}:cancel`, headers: { authorization: 'Bearer token', 'content-type': 'application/json' }, body: '{}' })
     t.strictSame(await asked(vertex(), 'retrieve', name, { credential: 'token' }), { origin, method: 'GET', path, headers: { authorization: 'Bearer token' } })
     t.strictSame(await asked(vertex(), 'retrieve', name, held), { origin, method: 'GET', path, headers: { authorization: 'Bearer token' } }, 'both agree')
-    t.strictSame(await asked(vertex({ project: 'my-project-1', region }), 'retrieve', '12', { credential: 'token', headers: { 'x-portkey-vertex-project-id': 'other', 'x-portkey-vertex-region': 'us-east1' } }), { origin, method: 'GET', path, headers: { authorization: 'Bearer token' } }, 'the options win')
+    t.strictSame(await asked(vertex({ project: 'my-project-1', region }), 'retrieve', '12', { credential: 'token' }), { origin, method: 'GET', path, headers: { authorization: 'Bearer token' } }, 'by options')
   }
   const path = async (options: VertexOptions, id: string, headers: IncomingHttpHeaders = {}) => (await asked(vertex(options), 'retrieve', id, { credential: 'token', headers })).path
   t.equal(await path({}, NAME.replace('my-project-1', '987654321')), '/v1/projects/987654321/locations/us-central1/batchPredictionJobs/4567890123456789012')

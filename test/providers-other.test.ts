@@ -459,9 +459,9 @@ t.test('where a batch of watsonx is held', async t => {
   const good: Array<[Parameters<typeof watsonx>[0], IncomingHttpHeaders, string, object]> = [
     [{}, { [region]: 'eu-de', [project]: 'p-1' }, 'https://eu-de.ml.cloud.ibm.com', { 'x-ibm-project-id': 'p-1' }],
     [{}, { [region]: 'ap-south-1', [space]: 's-1' }, 'https://ap-south-1.aws.wxai.ibm.com', { 'x-ibm-space-id': 's-1' }],
-    [{ region: 'jp-tok' }, { [region]: 'eu-de', [project]: 'p-1' }, 'https://jp-tok.ml.cloud.ibm.com', { 'x-ibm-project-id': 'p-1' }],
-    [{ projectId: 'p-2' }, { [region]: 'eu-de', [project]: 'p-1' }, 'https://eu-de.ml.cloud.ibm.com', { 'x-ibm-project-id': 'p-2' }],
-    [{ spaceId: 's-2' }, { [region]: 'eu-de', [project]: 'p-1', [space]: 's-1' }, 'https://eu-de.ml.cloud.ibm.com', { 'x-ibm-space-id': 's-2' }]
+    [{ region: 'jp-tok' }, { [project]: 'p-1' }, 'https://jp-tok.ml.cloud.ibm.com', { 'x-ibm-project-id': 'p-1' }],
+    [{ projectId: 'p-2' }, { [region]: 'eu-de' }, 'https://eu-de.ml.cloud.ibm.com', { 'x-ibm-project-id': 'p-2' }],
+    [{ spaceId: 's-2' }, { [region]: 'eu-de' }, 'https://eu-de.ml.cloud.ibm.com', { 'x-ibm-space-id': 's-2' }]
   ]
   for (const [options, headers, origin, owner] of good) t.strictSame(locate(watsonx(options), headers), { base: { origin, path: '' }, owner })
   t.match(locate(watsonx(), { [project]: 'p-1' }, true), { owner: { 'x-ibm-project-id': 'p-1' } }, 'another base needs no region')

@@ -115,7 +115,7 @@ t.test('azure-openai by the date of its API', t => conform(t, {
   cases: [
     ...casesOf(AZURE_WORDS),
     { what: 'fields for blobs', cancel: { body: { ...BATCH, endpoint: '/chat/completions', output_file_id: null, output_blob: 'https://x.blob.core.windows.net/o' } }, status: 200, answer: { endpoint: '/chat/completions', output_blob: 'https://x.blob.core.windows.net/o' } },
-    { what: 'nearly OpenAI\'s shape', cancel: { body: { ...BATCH, id: 'batch_other', created_at: '1713894800', errors: '', cancelled_at: '' } }, status: 200, answer: { id: 'batch_1', created_at: 1713894800, errors: null, cancelled_at: null, provider_batch: { errors: '' } } },
+    { what: 'nearly OpenAI\'s shape', cancel: { body: { ...BATCH, id: 'BATCH_1', created_at: '1713894800', errors: '', cancelled_at: '' } }, status: 200, answer: { id: 'batch_1', created_at: 1713894800, errors: null, cancelled_at: null, provider_batch: { errors: '' } } },
     { what: 'an error of the gateway before it', cancel: { status: 403, body: { statusCode: 403, message: 'Out of call volume quota.' } }, status: 403, answer: { error: { message: 'Out of call volume quota.' } } }
   ]
 }))
@@ -433,8 +433,8 @@ t.test('which credential Anthropic gets', async t => {
 
   const upstream = await startUpstream(t, () => ({ body: MESSAGES['canceling'] }))
   const app = await build(t, { defaultProvider: 'anthropic', forward: forwardToProviders({ providers: { anthropic: anthropic({ baseUrl: upstream.url, apiKey: 'servers' }) } }) })
-  await cancel(app, { headers: { 'x-api-key': 'clients', authorization: 'Bearer clients' } })
-  t.match(upstream.requests, [{ path: '/messages/batches/batch_1/cancel', headers: { 'x-api-key': 'servers', authorization: undefined } }])
+  await cancel(app, { id: 'msgbatch_1', headers: { 'x-api-key': 'clients', authorization: 'Bearer clients' } })
+  t.match(upstream.requests, [{ path: '/messages/batches/msgbatch_1/cancel', headers: { 'x-api-key': 'servers', authorization: undefined } }])
   t.match((await cancel(app, { headers: { 'anthropic-workspace-id': 'wrkspc_1' } })).json(), { error: { code: 'invalid_header', param: 'anthropic-workspace-id' } })
   t.equal(upstream.requests.length, 1)
 })
@@ -667,7 +667,7 @@ t.test('what no header of a client adds', async t => {
 })
 
 t.test('a key of the server goes out alone', async t => {
-  const upstream = await startUpstream(t, ({ path }) => ({ body: path.includes('jobs') ? job('CANCELLED') : jobAt('CANCELING') }))
+  const upstream = await startUpstream(t, ({ path }) => ({ body: path.includes('jobs') ? job('CANCELLED') : jobAt('CANCELING', { id: JOB_ID }) }))
   for (const provider of [mistral({ baseUrl: upstream.url, apiKey: 'servers' }), together({ baseUrl: upstream.url, apiKey: () => 'servers' })]) {
     upstream.requests.length = 0
     const app = await build(t, { defaultProvider: 'p', forward: forwardToProviders({ providers: { p: provider } }) })

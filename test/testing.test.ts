@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { IncomingHttpHeaders } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify from 'fastify'
 import OpenAI, { toFile } from 'openai'
@@ -206,7 +207,7 @@ const BROKEN: ReadonlyArray<readonly [what: string, make: (desk: Desk) => HookCo
     { true: /^The hook answered cancelling_at in milliseconds \(1713894800000\); / }],
   ['invents a time', ({ hook }) => ({ ...hook, async cancel (call) { return { ...await hook.cancel(call) as Batch, endpoint: '', created_at: 1_800_000_000 } } }),
     { true: /^The hook answered created_at '1800000000' after the cancel, and '1713894800' before it; .+ leave '', 0 or null/ }],
-  ['changes the headers of the call', ({ hook }) => ({ ...hook, async cancel (call) { delete call.headers.host; return await hook.cancel(call) } }),
+  ['changes the headers of the call', ({ hook }) => ({ ...hook, async cancel (call) { delete (call.headers as IncomingHttpHeaders).host; return await hook.cancel(call) } }),
     { accepted: /^Cancel changed call\.headers; .+: copy the headers first/ }],
   ['answers null, and has no retrieve', ({ hook }) => async call => { await hook.cancel(call); return null },
     { accepted: /^Cancel answered null, and there is no retrieve; .+: add a retrieve, or let cancel answer the batch\.$/ }],

@@ -56,9 +56,38 @@ t.test('the time is up: the batch as it was last seen, and when to look again', 
   join(5000)
   join(500)
   await clock.advance(600_000)
-  t.strictSame(reads, [1000, 3000])
-  t.match(ends, [{ at: 500, waited: { answer: undefined, next: 1000 } }, { at: 5000, waited: { answer: { batch: { status: 'cancelling' } }, next: 4000 } }])
+  t.strictSame(reads, [1000, 3000, 4000])
+  t.match(ends, [{ at: 500, waited: { answer: undefined, next: 1000 } }, { at: 5000, waited: { answer: { batch: { status: 'cancelling' } }, next: 8000 } }])
   t.equal(clock.sleepers, 0)
+})
+
+t.test('shortly before the time is up the batch is read once more', async t => {
+  const ended = waitsOver(['cancelling', 'cancelling', 'cancelling', 'cancelling', 'cancelled'])
+  ended.join(29_000)
+  await ended.clock.advance(600_000)
+  t.strictSame(ended.reads, [1000, 3000, 7000, 15_000, 28_000])
+  t.match(ended.ends, [{ at: 28_000, waited: { answer: { batch: { status: 'cancelled' } } } }], 'and nobody waits on when it has ended')
+  t.equal(ended.clock.sleepers, 0)
+
+  const shared = waitsOver(['cancelling'])
+  for (let i = 0; i < 100; i++) shared.join(20_000 + 50 * i)
+  await shared.clock.advance(600_000)
+  t.strictSame(shared.reads, [1000, 3000, 7000, 15_000, 19_000, 20_000, 21_000, 22_000, 23_000], 'a read a second, however many are about to go')
+  t.strictSame(shared.ends.map(({ at }) => at), Array.from({ length: 100 }, (_, i) => 20_000 + 50 * i), 'each is answered in its time')
+
+  const asked = waitsOver([{ status: 'cancelling', headers: { 'retry-after': '8' } }])
+  asked.join(8000)
+  await asked.clock.advance(600_000)
+  t.strictSame(asked.reads, [1000], 'but not where the provider asked for time')
+  t.match(asked.ends, [{ at: 8000 }])
+
+  const slow = waitsOver(['cancelling', 'cancelling', 'silence'])
+  slow.join(10_000)
+  slow.join(5000)
+  await slow.clock.advance(600_000)
+  t.strictSame(slow.reads, [1000, 3000, 4000], 'nor while a read is on its way')
+  t.match(slow.ends, [{ at: 5000, waited: { answer: { batch: { status: 'cancelling' } } } }, { at: 10_000, waited: { answer: { batch: { status: 'cancelling' } } } }], 'and nobody waits longer for it')
+  t.equal(slow.clock.sleepers, 0)
 })
 
 t.test('a provider that asks for more time gets it', async t => {
@@ -191,7 +220,12 @@ t.test('Prefer: wait brings the end of the batch home', async t => {
 
 t.test('what Prefer may say', async t => {
   for (const [value, granted] of [
-    ['wait=3', 3], ['respond-async, wait=3', 3], ['WAIT = "3"; x=1, foo', 3], ['wait=99999999999', 600], ['wait=3, wait=5', 3],
+    ['wait=3', 3], ['respond-async, wait=3', 3], ['WAIT = "3"; x=1, foo', 3], ['wait=99999999999', 600], ['wait="10"', 10], ['foo="a, b", wait=4', 4], ['foo="\\", wait=1", wait=4', 4], [',, wait=3 ,', 3], ['wait=3; x="a, wait=1"', 3],
+    // The first of its kind counts, whatever it says.
+    ['wait=3, wait=5', 3], ['wait=x, wait=5', 0], ['wait; x=1, wait=5', 0], ['WAIT="", wait=5', 0],
+    // What stands in quotes, ended or not, or after a semicolon is a part of another preference.
+    ['foo="a, wait=1, b"', 0], ['foo="wait=1"', 0], ['foo="a, wait=1', 0], ['foo="\\", wait=1"', 0], ['foo="a\\', 0], ['foo; wait=3', 0], ['foo; x=","; wait=3', 0],
+    ['wait="3', 0], ['wait=3"', 0], ['wait="3"4', 0], ['wait=3 4', 0],
     ['wait=0', 0], ['wait=-1', 0], ['wait=1.5', 0], ['wait', 0], ['wait=', 0], ['await=3', 0], ['wait=3s', 0], ['return=minimal', 0]
   ] as const) {
     const { app, clock } = await waiting(t, ['cancelling'])
@@ -218,6 +252,38 @@ t.test('a wait that is not granted', async t => {
   }
   const ended = await waiting(t, [], { forward: { cancel: async () => batch({ status: 'cancelled' }), retrieve: async () => BATCH } })
   t.match(await cancel(ended.app, prefer('wait=30')), { statusCode: 200, headers: { 'preference-applied': 'wait=30', 'x-batch-source': 'provider' } }, 'nothing is left to wait for')
+})
+
+t.test('whoever came first leaves during a read, and the others get the end of it', async t => {
+  const signals: AbortSignal[] = []
+  const { app, clock } = await waiting(t, [], {
+    forward: {
+      cancel: async () => BATCH,
+      async retrieve ({ signal }) {
+        signals.push(signal)
+        await clock.sleep(5000)
+        signal.throwIfAborted()
+        return batch({ status: 'cancelled', output_file_id: 'file-2' })
+      },
+      shareKey: () => 'one'
+    }
+  })
+  const first = cancel(app, prefer('wait=3'))
+  const second = cancel(app, prefer('wait=30'))
+  await app.ready()
+  await clock.advance(3000)
+  t.match((await first).json(), { status: 'cancelling' }, 'the first one left')
+  t.strictSame(signals.map(({ aborted }) => aborted), [false], 'its read goes on')
+  await clock.advance(3000)
+  t.match((await second).json(), { status: 'cancelled', output_file_id: 'file-2' })
+  t.strictSame(signals.map(({ aborted }) => aborted), [true], 'and its operation is over with the last who waits')
+  t.equal(clock.sleepers, 0)
+
+  const third = cancel(app, prefer('wait=3'))
+  await clock.advance(3000)
+  t.match(await third, { statusCode: 200 })
+  t.equal(signals[1]?.aborted, true, 'nobody waits on: the read is given up')
+  await clock.advance(3000)
 })
 
 t.test('the client\'s own time-out ends a wait with the batch as it is', async t => {

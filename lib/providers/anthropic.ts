@@ -63,6 +63,7 @@ export function anthropic (options: ProviderOptions = {}): Provider<AnthropicCre
       if (action === 'retrieve') return { method: 'GET', path: batch, headers: sent }
       return { method: 'POST', path: `${batch}/cancel`, headers: sent }
     },
+    idIn: ({ id }) => id,
     batch: (body, { batchId }) => Value.Check(MessageBatch, body) ? toBatch(body, batchId) : undefined
   }
 }

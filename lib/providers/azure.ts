@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Type } from '@sinclair/typebox'
 import { isBatch } from '../../schemas/batch.js'
-import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION } from '../errors.js'
+import { FST_BATCH_CANCEL_INVALID_OPTION, invalidHeader } from '../errors.js'
 import { headerOf } from '../headers.js'
-import { toBatch } from './openai.js'
+import { idIn, toBatch } from './openai.js'
 import { bearerToken, checkProviderOptions, isToken, type Place, type Provider, type ProviderOptions, type Setting } from './provider.js'
 
 export interface AzureOptions extends ProviderOptions {
@@ -102,6 +102,7 @@ function azure (kind: Kind, options: AzureOptions): Provider<AzureCredential> {
     serverCredential: apiKey ?? tokenSetting(entraToken),
     headers: { ...HEADERS, [kind.header]: Type.String({ pattern: kind.pattern.source, description: kind.description }) },
     accountHeaders: [kind.header, AD_TOKEN],
+    chosen: own === undefined ? {} : { [kind.header]: told => placeTold(kind, told)?.base.origin === own.base.origin },
     ownHeaders: ['authorization', 'api-key', 'ocp-apim-subscription-key', 'x-api-key'],
     locate ({ headers, hasBase }) {
       refuseModes(headers)
@@ -116,6 +117,7 @@ function azure (kind: Kind, options: AzureOptions): Provider<AzureCredential> {
       if (action === 'retrieve') return { method: 'GET', path: batch + query, headers: sent }
       return { method: 'POST', path: `${batch}/cancel${query}`, headers: sent }
     },
+    idIn,
     batch: (body, { batchId }) => isBatch(body) ? body : toBatch(body, batchId)
   }
 }
@@ -124,16 +126,21 @@ const isDated = (version: string) => /^[0-9]/.test(version)
 
 const placeAt = (host: string): Place => ({ base: { origin: `https://${host.toLowerCase()}`, path: '/openai' } })
 
-function chosenPlace ({ header, pattern, host, description }: Kind, headers: IncomingHttpHeaders): Place {
-  const match = pattern.exec(headerOf(headers, header) ?? '')
-  if (match === null) throw new BatchCancelError('invalid_header', `Header '${header}' is needed. ${description}`, { param: header })
-  return placeAt(host(match))
+function placeTold ({ pattern, host }: Kind, told: string): Place | undefined {
+  const match = pattern.exec(told)
+  return match === null ? undefined : placeAt(host(match))
+}
+
+function chosenPlace (kind: Kind, headers: IncomingHttpHeaders): Place {
+  const place = placeTold(kind, headerOf(headers, kind.header) ?? '')
+  if (place === undefined) throw invalidHeader(kind.header, `is needed. ${kind.description}`)
+  return place
 }
 
 function refuseModes (headers: IncomingHttpHeaders): void {
   const mode = MODE_HEADERS.find(name => headerOf(headers, name) !== undefined)
   if (mode === undefined) return
-  throw new BatchCancelError('invalid_header', `Header '${mode}' is not taken: no client makes the server fetch a token. Send a key or a token; a server that has its own sets the option apiKey, or entraToken with a function that fetches one.`, { param: mode })
+  throw invalidHeader(mode, 'is not taken: no client makes the server fetch a token. Send a key or a token; a server that has its own sets the option apiKey, or entraToken with a function that fetches one.')
 }
 
 /** How tokens of Microsoft Entra ID begin; a key has no dot. Clients of Portkey send either in `Authorization`. */

@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import type { Batch, BatchRequestCounts, BatchStatus } from '../../schemas/batch.js'
 import { wholeBatch } from '../batch.js'
 import { isObject } from '../error-shape.js'
-import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError } from '../errors.js'
+import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidHeader, invalidId } from '../errors.js'
 import { headerOf } from '../headers.js'
-import { bearerToken, checkProviderOptions, type Base, type Place, type Provider, type ProviderOptions, type Setting } from './provider.js'
+import { bearerToken, checkProviderOptions, chosenBy, type Base, type Place, type Provider, type ProviderOptions, type Setting } from './provider.js'
 import { createSigner, type AwsKeys, type Sign } from './sigv4.js'
 import { isNothing, toldErrors, toldSeconds, toldString } from './told.js'
 
@@ -92,13 +92,15 @@ export function bedrockSignedBy (sign: Sign) {
   return (options: BedrockOptions = {}): Provider<BedrockCredential, BedrockPlace> => {
     checkOptions(options)
     const { baseUrl, apiKey, credentials, region } = options
+    const serverCredential = apiKey ?? (typeof credentials === 'function' ? found(credentials) : credentials)
     const signs = (headers: IncomingHttpHeaders) => credentials !== undefined || (apiKey === undefined && bringsKeys(headers))
     return {
       baseUrl,
-      serverCredential: apiKey ?? (typeof credentials === 'function' ? found(credentials) : credentials),
+      serverCredential,
       id: ID,
       headers: HEADERS,
       accountHeaders: [...Object.keys(HEADERS), ROLE],
+      chosen: chosenBy({ [REGION]: region }),
       ownHeaders: ['authorization', 'x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256'],
       locate ({ batchId, headers, hasBase }) {
         if (headerOf(headers, ROLE) !== undefined) throw invalidHeader(ROLE, `is not taken: ${NO_ROLES}`)
@@ -106,7 +108,7 @@ export function bedrockSignedBy (sign: Sign) {
         const job = batchId.startsWith('arn%') ? decodeURIComponent(batchId) : batchId
         const [, partition, named] = ARN.exec(job) ?? []
         const held = heldIn(named, region ?? headerOf(headers, REGION))
-        if (held === undefined && (!hasBase || signs(headers))) throw invalidHeader(REGION, 'is missing, and neither the server nor the id, which is no ARN, tells the region.')
+        if (held === undefined && (!hasBase || signs(headers))) throw untold(serverCredential !== undefined)
         return { job, region: held ?? '', base: hasBase || held === undefined ? ELSEWHERE : baseOf(held, partition) }
       },
       clientCredential: (headers) => bringsKeys(headers) ? broughtKeys(headers) : bearerToken(headers),
@@ -116,6 +118,7 @@ export function bedrockSignedBy (sign: Sign) {
         if (typeof credential === 'string') return { ...request, headers: { authorization: `Bearer ${credential}` } }
         return { ...request, headers: await sign({ ...request, origin: base.origin }, credential, place.region) }
       },
+      idIn: ({ jobArn }) => jobArn,
       batch (body, { batchId }, action) {
         if (action === 'cancel' && isNothing(body)) return null
         return toBatch(body, batchId)
@@ -129,7 +132,10 @@ export function bedrockSignedBy (sign: Sign) {
 export const bedrockErrorCode = (headers: IncomingHttpHeaders): string | undefined =>
   /^(?:[\w.]{1,128}#)?([A-Za-z]{1,128})/.exec(headerOf(headers, 'x-amzn-errortype') ?? '')?.[1]
 
-const invalidHeader = (header: string, what: string) => new BatchCancelError('invalid_header', `Header '${header}' ${what}`, { param: header })
+/** Beside a credential of the server no header may tell the region. */
+const untold = (isServer: boolean) => isServer
+  ? invalidId('should be an ARN: the server leaves the region to it.')
+  : invalidHeader(REGION, 'is missing, and neither the server nor the id, which is no ARN, tells the region.')
 
 /** Never used: another base stands in for the provider's own. */
 const ELSEWHERE: Base = { origin: '', path: '' }

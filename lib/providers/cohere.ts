@@ -38,6 +38,7 @@ export function cohere (options: ProviderOptions = {}): Provider<string> {
       const headers = { authorization: `Bearer ${credential}` }
       return action === 'cancel' ? { method: 'POST', path: `${batch}:cancel`, headers } : { method: 'GET', path: batch, headers }
     },
+    idIn: ({ batch }) => isObject(batch) ? batch['id'] : undefined,
     batch (body, { batchId }, action) {
       if (!isObject(body)) return undefined
       if (action === 'cancel' && Object.keys(body).length === 0) return null

@@ -27,6 +27,7 @@ export function digitalocean (options: ProviderOptions = {}): Provider<string> {
       const headers = { authorization: `Bearer ${credential}`, 'content-type': 'application/json' }
       return action === 'cancel' ? { method: 'POST', path: `${batch}/cancel`, headers } : { method: 'GET', path: batch, headers }
     },
+    idIn: ({ batch_id: id }) => id,
     batch: (body, { batchId }) => isObject(body) && typeof body['batch_id'] === 'string' ? toBatch(body, batchId) : undefined
   }
 }

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import { isObject, readErrorBody } from '../error-shape.js'
-import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidResponse, ProviderError, type ErrorDetails } from '../errors.js'
+import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidHeader, invalidResponse, ProviderError, type ErrorDetails } from '../errors.js'
 import type { Batch, BatchAnswer, BatchCall, BatchForwarder, ProviderTraits } from '../forwarder.js'
 import { headerOf } from '../headers.js'
 import { whenOver } from '../operation.js'
@@ -67,7 +67,8 @@ export function forwardToProviders ({ providers = builtIn, trustedHosts = [] }: 
 
   return {
     cancel: (call) => ask('cancel', call),
-    retrieve: (call) => ask('retrieve', call),
+    // No read goes without a batch.
+    retrieve: (call) => ask('retrieve', call) as Promise<BatchAnswer<Batch>>,
     shareKey (call) {
       const target = sent.get(call)
       // A hook in between sent another call than this one: it shares with nobody.
@@ -100,7 +101,9 @@ function providerOf (served: ReadonlyMap<string, Provider | Refusal>, { provider
 
 async function prepare (provider: Provider, call: BatchCall, trusted: ReadonlySet<string>): Promise<Prepared> {
   const { batchId, headers } = call
-  const otherBase = customBase(provider, call, trusted) ?? await operatorBase(provider, call)
+  const custom = customBase(provider, call, trusted)
+  refuseOthers(provider, call)
+  const otherBase = custom ?? await operatorBase(provider, call)
   const place = provider.locate({ batchId, headers, hasBase: otherBase !== undefined })
   return {
     provider,
@@ -113,21 +116,27 @@ async function prepare (provider: Provider, call: BatchCall, trusted: ReadonlySe
   }
 }
 
-const refused = (header: string, reason: string) => new BatchCancelError('invalid_header', `Header '${header}' ${reason}`, { param: header })
-
 const CUSTOM_HOST = 'x-portkey-custom-host'
 
 function customBase ({ serverCredential, accountHeaders = [] }: Provider, { headers }: BatchCall, trusted: ReadonlySet<string>): Base | undefined {
   if (serverCredential !== undefined) {
     const chosen = [CUSTOM_HOST, ...accountHeaders].find(name => headerOf(headers, name) !== undefined)
-    if (chosen !== undefined) throw refused(chosen, 'is not taken: the server chose the host and the account of this provider.')
+    if (chosen !== undefined) throw invalidHeader(chosen, 'is not taken: the server chose the host and the account of this provider.')
   }
   const url = headerOf(headers, CUSTOM_HOST)
   if (url === undefined) return undefined
   const base = parseBase(url)
-  if (base === undefined) throw refused(CUSTOM_HOST, 'should be an http or https URL without userinfo, query and fragment.')
-  if (!trusted.has(base.origin)) throw refused(CUSTOM_HOST, 'names a host that the operator does not trust; see the option trustedHosts.')
+  if (base === undefined) throw invalidHeader(CUSTOM_HOST, 'should be an http or https URL without userinfo, query and fragment.')
+  if (!trusted.has(base.origin)) throw invalidHeader(CUSTOM_HOST, 'names a host that the operator does not trust; see the option trustedHosts.')
   return base
+}
+
+/** What the server chose no client chooses otherwise, with whichever credential. */
+function refuseOthers ({ chosen = {} }: Provider, { headers }: BatchCall): void {
+  for (const [header, isChosen] of Object.entries(chosen)) {
+    const told = headerOf(headers, header)
+    if (told !== undefined && !isChosen(told)) throw new BatchCancelError('provider_mismatch', `Header '${header}' names another than the server chose for this provider.`, { param: header })
+  }
 }
 
 async function operatorBase ({ baseUrl }: Provider, call: BatchCall): Promise<Base | undefined> {
@@ -165,10 +174,17 @@ function readBatch (answer: UpstreamAnswer, target: Prepared, action: Action): B
   if (status >= 400 && status <= 599) throw providerError(answer, target)
   if (status < 200 || status > 299) throw invalidResponse(`The provider answered ${status}.`)
   const body = parseJson(text)
+  if (isObject(body) && isAnother(target.provider.idIn?.(body), target.batchId)) throw invalidResponse('The provider answered another batch.')
   const batch = target.provider.batch(body, target, action)
   if (batch === undefined || (batch === null && action === 'retrieve')) throw invalidResponse(`The provider answered ${status} without a batch.`)
-  return batch !== null && batch === body ? keepText(batch, text) : batch
+  if (isObject(body)) keepText(body, text)
+  return batch
 }
+
+const isAnother = (told: unknown, asked: string) => typeof told === 'string' && told !== '' && told !== asked && endOf(told) !== endOf(asked)
+
+/** What all forms of an id have in common: names and ARNs, encoded or not, end with it; UUIDs come in either case. */
+const endOf = (id: string) => id.toLowerCase().replace(/^.*(?:\/|%2f)/s, '')
 
 /** `null` is no body; what is not JSON is `undefined`. */
 function parseJson (text: string): unknown {

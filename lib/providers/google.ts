@@ -33,6 +33,7 @@ export function google (options: ProviderOptions = {}): Provider<string> {
       const name = encodeURIComponent(batchId.replace(/^batches(\/|%2f)/i, ''))
       return googleRequest(action, `${base.path}/batches/${name}`, { [KEY]: credential })
     },
+    idIn: ({ name }) => name,
     batch (body, { batchId }, action) {
       if (action === 'cancel' && isNothing(body)) return null
       return toBatch(body, batchId)

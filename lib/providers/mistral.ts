@@ -36,6 +36,7 @@ export function mistral (options: ProviderOptions = {}): Provider<string> {
       const headers = { authorization: `Bearer ${credential}` }
       return action === 'retrieve' ? { method: 'GET', path: job, headers } : { method: 'POST', path: `${job}/cancel`, headers }
     },
+    idIn: ({ id }) => id,
     batch: (body, { batchId }) => toBatch(body, batchId)
   }
 }

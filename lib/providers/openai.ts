@@ -77,6 +77,7 @@ function speaking (dialect: Dialect, name: string, options: ProviderOptions): Pr
       if (dialect.cancelMethod === 'DELETE') return { method: 'DELETE', path: batch, headers: sent }
       return { method: 'POST', path: `${batch}/cancel`, headers: sent }
     },
+    idIn,
     batch: (body, target) => isBatch(body) ? body : toBatch(body, target.batchId, dialect.statuses)
   }
 }
@@ -113,9 +114,11 @@ export function toBatch (body: unknown, batchId: string, statuses: NonNullable<D
   })
 }
 
+/** Some tell it as `batch_id`. */
+export const idIn = ({ id, batch_id: batchId }: Readonly<Record<string, unknown>>) => id ?? batchId
+
 /** Other objects of these APIs have a status, too. */
-const isNamedBatch = ({ id, batch_id: batchId, object = 'batch' }: Record<string, unknown>) =>
-  object === 'batch' && toldString(id ?? batchId) !== null
+const isNamedBatch = ({ object = 'batch', ...body }: Record<string, unknown>) => object === 'batch' && toldString(idIn(body)) !== null
 
 const STATUSES: ReadonlySet<string> = new Set(BATCH_STATUSES)
 

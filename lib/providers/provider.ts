@@ -62,6 +62,8 @@ export interface Provider<C = unknown, P extends Place = Place> extends Provider
   readonly serverCredential?: Setting<C> | undefined
   /** The request headers with which a client chooses an account; refused where the server has a credential. */
   readonly accountHeaders?: readonly string[]
+  /** By the request header for which an option of the server stands: whether a client says the same. Whoever says otherwise is refused. */
+  readonly chosen?: Readonly<Record<string, (told: string) => boolean>>
   /** The upstream headers that are this provider's to set, which no `x-portkey-forward-headers` may add. */
   readonly ownHeaders: readonly string[]
   /** Finds where the batch is held. Throws `invalid_header`, `invalid_batch_id` or `provider_mismatch`. */
@@ -74,6 +76,8 @@ export interface Provider<C = unknown, P extends Place = Place> extends Provider
    * showing it; `undefined`: not this provider's answer.
    */
   batch (body: unknown, target: Target<C, P>, action: Action): Batch | null | undefined
+  /** The id or the full name of the batch that a body shows; a body that shows another one than was asked for is no answer. */
+  idIn? (body: Readonly<Record<string, unknown>>): unknown
   /** The code of an error whose body has none. */
   errorCode? (headers: IncomingHttpHeaders): string | undefined
 }
@@ -84,6 +88,10 @@ export interface Refusal extends ProviderTraits {
 }
 
 export const isRefusal = (provider: Provider | Refusal): provider is Refusal => provider.refusal !== undefined
+
+/** What options choose, by the header that would; an empty one says that there should be none, one that is not set chooses nothing. */
+export const chosenBy = (options: Readonly<Record<string, string | undefined>>): NonNullable<Provider['chosen']> =>
+  Object.fromEntries(Object.entries(options).filter(([, option]) => option !== undefined).map(([header, option]) => [header, told => told === option]))
 
 const BEARER = /^(?:bearer +)?(?!bearer$)([\x21-\x7e]+)$/i
 

@@ -36,6 +36,7 @@ export function together (options: ProviderOptions = {}): Provider<string> {
       const headers = { authorization: `Bearer ${credential}` }
       return action === 'retrieve' ? { method: 'GET', path: batch, headers } : { method: 'POST', path: `${batch}/cancel`, headers }
     },
+    idIn: ({ id }) => id,
     batch: (body, { batchId }) => toBatch(body, batchId)
   }
 }

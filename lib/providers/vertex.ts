@@ -3,11 +3,11 @@ import { Type } from '@sinclair/typebox'
 import { BatchMetadata, type Batch, type BatchRequestCounts } from '../../schemas/batch.js'
 import { wholeBatch } from '../batch.js'
 import { isObject } from '../error-shape.js'
-import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError } from '../errors.js'
+import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidHeader, invalidId } from '../errors.js'
 import { headerOf } from '../headers.js'
 import { createTokens, type ServiceAccount } from './google-token.js'
 import { googleRequest, toldCount, toldState, toldStatus } from './google.js'
-import { bearerToken, checkProviderOptions, type Base, type Place, type Provider, type ProviderOptions, type Setting } from './provider.js'
+import { bearerToken, checkProviderOptions, chosenBy, type Base, type Place, type Provider, type ProviderOptions, type Setting } from './provider.js'
 import { isNothing, toldAs, toldEnd, toldSeconds, toldString } from './told.js'
 
 /** The key file of a service account: of what is in it, `client_email` and `private_key` are used. */
@@ -75,19 +75,22 @@ export function vertexWithTokens (accessToken: (account: ServiceAccount) => Prom
   return (options: VertexOptions = {}): Provider<VertexCredential, VertexPlace> => {
     checkOptions(options)
     const { baseUrl, apiKey, project, region } = options
+    const serverCredential = apiKey ?? accountSetting(options)
+    const isServer = serverCredential !== undefined
     return {
       baseUrl,
-      serverCredential: apiKey ?? accountSetting(options),
+      serverCredential,
       id: ID,
       headers: HEADERS,
       accountHeaders: Object.keys(HEADERS),
+      chosen: chosenBy({ [PROJECT]: project, [REGION]: region }),
       ownHeaders: ['authorization', 'x-goog-api-key', 'x-goog-user-project'],
       locate ({ batchId, headers }) {
         // The plugin let only ids of this grammar through.
         const [, namedProject, namedRegion, job] = ID.exec(batchId) as RegExpExecArray
         const held = {
-          project: heldIn('project', PROJECT, namedProject, project ?? headerOf(headers, PROJECT)),
-          region: heldIn('region', REGION, namedRegion, region ?? headerOf(headers, REGION))
+          project: heldIn('project', namedProject, project ?? headerOf(headers, PROJECT)) ?? untold('project', PROJECT, isServer),
+          region: heldIn('region', namedRegion, region ?? headerOf(headers, REGION)) ?? untold('region', REGION, isServer)
         }
         return { base: baseOf(held.region), name: `projects/${encodeURIComponent(held.project)}/locations/${held.region}/batchPredictionJobs/${job}` }
       },
@@ -96,6 +99,7 @@ export function vertexWithTokens (accessToken: (account: ServiceAccount) => Prom
         const token = typeof credential === 'string' ? credential : await accessToken(credential)
         return googleRequest(action, `${base.path}/${place.name}`, { authorization: `Bearer ${token}` })
       },
+      idIn: ({ name }) => name,
       batch (body, { batchId }, action) {
         if (action === 'cancel' && isNothing(body)) return null
         return toBatch(body, batchId)
@@ -104,13 +108,18 @@ export function vertexWithTokens (accessToken: (account: ServiceAccount) => Prom
   }
 }
 
-function heldIn (what: string, header: string, named: string | undefined, chosen: string | undefined): string {
+function heldIn (what: string, named: string | undefined, chosen: string | undefined): string | undefined {
   if (named !== undefined && chosen !== undefined && differ(named, chosen)) {
     throw new BatchCancelError('provider_mismatch', `The id is of the ${what} '${named}', not of '${chosen}'.`, { param: 'id' })
   }
-  const held = chosen ?? named
-  if (held === undefined) throw new BatchCancelError('invalid_header', `Header '${header}' is missing, and neither the server nor the id tells the ${what}.`, { param: header })
-  return held
+  return chosen ?? named
+}
+
+/** Beside a credential of the server no header may tell it. */
+function untold (what: string, header: string, isServer: boolean): never {
+  throw isServer
+    ? invalidId(`should be the full name of the job: the server leaves the ${what} to it.`)
+    : invalidHeader(header, `is missing, and neither the server nor the id tells the ${what}.`)
 }
 
 const isNumber = (project: string) => /^\d+$/.test(project)
@@ -124,7 +133,7 @@ function broughtAccount (headers: IncomingHttpHeaders): ServiceAccount | undefin
   const json = headerOf(headers, SERVICE_ACCOUNT)
   if (json === undefined) return undefined
   const account = toAccount(json)
-  if (account === undefined) throw new BatchCancelError('invalid_header', `Header '${SERVICE_ACCOUNT}' should be the JSON of a key file with type 'service_account', client_email and private_key.`, { param: SERVICE_ACCOUNT })
+  if (account === undefined) throw invalidHeader(SERVICE_ACCOUNT, 'should be the JSON of a key file with type \'service_account\', client_email and private_key.')
   return account
 }
 

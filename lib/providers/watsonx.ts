@@ -2,10 +2,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Type } from '@sinclair/typebox'
 import { isBatch } from '../../schemas/batch.js'
 import { isObject } from '../error-shape.js'
-import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION } from '../errors.js'
+import { FST_BATCH_CANCEL_INVALID_OPTION, invalidHeader } from '../errors.js'
 import { headerOf } from '../headers.js'
-import { toBatch } from './openai.js'
-import { bearerToken, checkProviderOptions, type Base, type Located, type Place, type Provider, type ProviderOptions } from './provider.js'
+import { idIn, toBatch } from './openai.js'
+import { bearerToken, checkProviderOptions, chosenBy, type Base, type Located, type Place, type Provider, type ProviderOptions } from './provider.js'
 
 export interface WatsonxOptions extends ProviderOptions {
   /** The region of the service, such as `us-south`. Default: the client's `x-portkey-watsonx-region`. */
@@ -52,16 +52,18 @@ const NO_HOST: Base = { origin: '', path: '' }
 export function watsonx (options: WatsonxOptions = {}): Provider<string, WatsonxPlace> {
   checkProviderOptions('watsonx', options)
   checkWatsonxOptions(options)
+  const { baseUrl, apiKey, region, projectId, spaceId } = options
   return {
-    baseUrl: options.baseUrl,
-    serverCredential: options.apiKey,
+    baseUrl,
+    serverCredential: apiKey,
     id: /^[A-Za-z0-9][\w.-]{0,254}$/,
     headers: HEADERS,
     accountHeaders: Object.keys(HEADERS),
+    chosen: chosenBy({ [REGION_HEADER]: region, [PROJECT_HEADER]: projectId ?? noneBeside(spaceId), [SPACE_HEADER]: spaceId ?? noneBeside(projectId) }),
     ownHeaders: ['authorization', 'content-type', 'x-ibm-project-id', 'x-ibm-space-id'],
     locate: ({ headers, hasBase }: Located) => ({
-      base: hasBase ? NO_HOST : { origin: `https://${hostOf(options.region ?? regionOf(headers))}`, path: '' },
-      owner: asOwner(options.projectId, options.spaceId) ?? ownerOf(headers)
+      base: hasBase ? NO_HOST : { origin: `https://${hostOf(region ?? regionOf(headers))}`, path: '' },
+      owner: asOwner(projectId, spaceId) ?? ownerOf(headers)
     }),
     clientCredential: bearerToken,
     request (action, { base, place, batchId, credential }) {
@@ -70,6 +72,7 @@ export function watsonx (options: WatsonxOptions = {}): Provider<string, Watsonx
       if (action === 'retrieve') return { method: 'GET', path: `${batch}?version=${VERSION}`, headers }
       return { method: 'POST', path: `${batch}/cancel?version=${VERSION}`, headers: { ...headers, 'content-type': 'application/json' }, body: '{}' }
     },
+    idIn,
     batch (body, { batchId }) {
       if (!isObject(body)) return undefined
       const told = inSeconds(body)
@@ -79,6 +82,9 @@ export function watsonx (options: WatsonxOptions = {}): Provider<string, Watsonx
     }
   }
 }
+
+/** A batch has one owner: beside the one that the server chose there is to be no other. */
+const noneBeside = (owner: string | undefined) => owner === undefined ? undefined : ''
 
 /** Regions with a number are Amazon's. */
 const hostOf = (region: string) => /[0-9]$/.test(region) ? `${region}.aws.wxai.ibm.com` : `${region}.ml.cloud.ibm.com`
@@ -94,16 +100,16 @@ function inSeconds (body: Record<string, unknown>): Record<string, unknown> {
 
 function regionOf (headers: IncomingHttpHeaders): string {
   const region = headerOf(headers, REGION_HEADER)
-  if (region === undefined) throw refused(REGION_HEADER, 'is missing: it names the region that holds the batch.')
+  if (region === undefined) throw invalidHeader(REGION_HEADER, 'is missing: it names the region that holds the batch.')
   return region
 }
 
 function ownerOf (headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
   const project = headerOf(headers, PROJECT_HEADER)
   const space = headerOf(headers, SPACE_HEADER)
-  if (project !== undefined && space !== undefined) throw refused(SPACE_HEADER, `is not taken together with '${PROJECT_HEADER}'.`)
+  if (project !== undefined && space !== undefined) throw invalidHeader(SPACE_HEADER, `is not taken together with '${PROJECT_HEADER}'.`)
   const owner = asOwner(project, space)
-  if (owner === undefined) throw refused(PROJECT_HEADER, `is missing: it, or '${SPACE_HEADER}', names what holds the batch.`)
+  if (owner === undefined) throw invalidHeader(PROJECT_HEADER, `is missing: it, or '${SPACE_HEADER}', names what holds the batch.`)
   return owner
 }
 
@@ -111,8 +117,6 @@ function asOwner (project: string | undefined, space: string | undefined): Reado
   if (project !== undefined) return { 'x-ibm-project-id': project }
   return space === undefined ? undefined : { 'x-ibm-space-id': space }
 }
-
-const refused = (header: string, reason: string) => new BatchCancelError('invalid_header', `Header '${header}' ${reason}`, { param: header })
 
 const matches = (pattern: string, value: unknown) => typeof value === 'string' && new RegExp(pattern).test(value)
 

@@ -27,6 +27,7 @@ export function xai (options: ProviderOptions = {}, now: () => number = Date.now
       const headers = { authorization: `Bearer ${credential}` }
       return action === 'cancel' ? { method: 'POST', path: `${batch}:cancel`, headers } : { method: 'GET', path: batch, headers }
     },
+    idIn: ({ batch_id: id }) => id,
     batch: (body, { batchId }, action) => isObject(body) && typeof body['batch_id'] === 'string' ? toBatch(body, batchId, action, now()) : undefined
   }
 }

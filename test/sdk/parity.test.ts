@@ -498,7 +498,7 @@ async function parity (t: Test, rows: readonly Row[]): Promise<void> {
       const upstream = await startUpstream(t, ({ method }, response) => {
         // Amazon's SDK takes the time from there.
         response.sendDate = false
-        return method === 'GET' ? { body: batch } : { status: 400, body: { message: 'No.', error: { message: 'No.' } } }
+        return method === 'GET' ? { body: 'id' in batch ? { ...batch, id } : batch } : { status: 400, body: { message: 'No.', error: { message: 'No.' } } }
       })
       const client = sdk(upstream.url)
       await t.rejects(Promise.resolve(client.cancel()), 'the SDK is refused')
