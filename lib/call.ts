@@ -72,7 +72,7 @@ export function createCallReader ({ providers, defaultProvider }: CallReaderOpti
 /** Any name that can be answered in a header, for a hook that does not tell which it serves. */
 const unknownTraits = (name: string): ProviderTraits | undefined => isProviderName(name) ? {} : undefined
 
-export const isProviderName = (name: string) => /^[\x21-\x7e]{1,128}$/.test(name)
+export const isProviderName = (name: unknown) => typeof name === 'string' && /^[\x21-\x7e]{1,128}$/.test(name)
 
 const providerFault = (code: 'missing_provider' | 'unknown_provider' | 'unsupported_provider', message: string) =>
   new BatchCancelError(code, message, { param: 'x-portkey-provider' })

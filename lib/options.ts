@@ -71,7 +71,7 @@ const object: Rule = [isObject, 'an object']
 
 const OPTIONS: Readonly<Record<string, Rule>> = {
   forward: [value => isFunction(value) || (isObject(value) && isFunction(value['cancel'])), 'a function or an object with a function cancel'],
-  defaultProvider: [value => isString(value) && isProviderName(value as string), 'the name of a provider'],
+  defaultProvider: [isProviderName, 'the name of a provider'],
   timeout: [value => Number.isInteger(value) && value as number >= 1 && value as number <= LONGEST_TIMEOUT, `whole milliseconds from 1 to ${LONGEST_TIMEOUT}`],
   maxWait: [value => Number.isInteger(value) && value as number >= 0 && value as number <= LONGEST_TIMEOUT, `whole milliseconds from 0 to ${LONGEST_TIMEOUT}`],
   routeOptions: object,
@@ -81,7 +81,7 @@ const OPTIONS: Readonly<Record<string, Rule>> = {
 const FORWARD: Readonly<Record<string, Rule>> = {
   retrieve: [isFunction, 'a function'],
   shareKey: [isFunction, 'a function'],
-  providers: [value => value instanceof Map, 'a Map of providers by name']
+  providers: [value => value instanceof Map && [...value.keys()].every(isProviderName), 'a Map of providers by name, in 1 to 128 visible ASCII characters']
 }
 
 const ROUTE_OPTIONS: Readonly<Record<string, Rule>> = {

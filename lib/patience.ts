@@ -24,7 +24,11 @@ export function createPatience ({ clock, forwarder: { shareKey }, maxWait }: Set
 
   function keyOf (call: BatchCall): string | undefined {
     try {
-      return shareKey?.(call)
+      const key: unknown = shareKey?.(call)
+      if (key === undefined || typeof key === 'string') return key
+      // Nobody else hears of a promise that fails.
+      if (key instanceof Promise) key.catch(() => {})
+      throw new TypeError('shareKey should answer a string.')
     } catch (error) {
       // The cancel was accepted: a bug of the hook must not hide that.
       call.request.log.error({ err: error }, 'shareKey failed')

@@ -203,7 +203,7 @@ t.test('hooks in every form', async t => {
   // @ts-expect-error a class is not called
   await broken(class { async cancel () { return BATCH } })
   // @ts-expect-error makes a forwarder, and is none
-  await broken(forwardToProviders)
+  compiled(() => broken(forwardToProviders))
 
   // @ts-expect-error JSON may be anything: see isBatch
   assignable<BatchForwarder>({ cancel: async () => (await fetch(url)).json() })
@@ -292,9 +292,9 @@ t.test('a mistake that both refuse, the types and the registration', async t => 
   // @ts-expect-error one key for all
   await refused(app => app.register(batchCancel, { forward: { cancel: forward, shareKey: 'key' } }), 'options.forward.shareKey should be a function.')
   // @ts-expect-error names alone
-  await refused(app => app.register(batchCancel, { forward: { cancel: forward, providers: ['x'] } }), 'options.forward.providers should be a Map of providers by name.')
+  await refused(app => app.register(batchCancel, { forward: { cancel: forward, providers: ['x'] } }), 'options.forward.providers should be a Map of providers by name, in 1 to 128 visible ASCII characters.')
   // @ts-expect-error what forwardToProviders takes
-  await refused(app => app.register(batchCancel, { forward: { cancel: forward, providers: { x: openai() } } }), 'options.forward.providers should be a Map of providers by name.')
+  await refused(app => app.register(batchCancel, { forward: { cancel: forward, providers: { x: openai() } } }), 'options.forward.providers should be a Map of providers by name, in 1 to 128 visible ASCII characters.')
   // @ts-expect-error the name of an event
   await refused(app => app.register(batchCancel, { onCancelled: 'billing' }), 'options.onCancelled should be a function.')
   // @ts-expect-error one function
@@ -338,6 +338,16 @@ t.test('a mistake that both refuse, the types and the registration', async t => 
   cannot(() => forwardToProviders({ trustedHosts: 'llm.example.com' }), 'trustedHosts should be an array of hosts.')
   // @ts-expect-error a pattern
   cannot(() => forwardToProviders({ trustedHosts: [/example\.com$/] }), /^trustedHosts should hold hosts such as /)
+  // @ts-expect-error misspelt
+  cannot(() => forwardToProviders({ trustedHost: ['llm.example.com'] }), 'trustedHost is no option of forwardToProviders(); these are: providers, trustedHosts.')
+  // @ts-expect-error the spelling of OpenAI's SDK
+  cannot(() => openai({ baseURL: 'http://vllm:8000/v1' }), 'baseURL is no option of openai(); these are: baseUrl, apiKey.')
+  // @ts-expect-error an option without its name
+  cannot(() => openai('sk-key'), 'openai() should get an object of options: baseUrl, apiKey.')
+  // @ts-expect-error not in credentials
+  cannot(() => bedrock({ accessKeyId: 'AKIA', secretAccessKey: 'secret' }), 'accessKeyId is no option of bedrock(); these are: baseUrl, apiKey, region, credentials.')
+  // @ts-expect-error misspelt
+  cannot(() => azureOpenAI({ resource: 'mine' }), 'resource is no option of azureOpenAI(); these are: baseUrl, apiKey, entraToken, resourceName, apiVersion.')
   // @ts-expect-error a number
   cannot(() => openai({ apiKey: 5 }), 'openai({ apiKey }) should be a function or a string of visible ASCII characters.')
   // @ts-expect-error a promise: what takes time is a function
@@ -364,15 +374,13 @@ t.test('a mistake that both refuse, the types and the registration', async t => 
   cannot(() => hookContract({ forward, ids: { live: 'batch_1' } }), 'setup.ids.live should be a function that gives the id of a fresh batch.')
   // @ts-expect-error misspelt
   cannot(() => hookContract({ forward, ids: { live: () => 'batch_1', complete: 'batch_2' } }), /^setup\.ids\.complete is no part of it/)
+  // @ts-expect-error misspelt
+  await t.rejects(async () => { await Fastify().register(sandbox, { latancy: 400 }) }, { message: /latancy is no option; these are: clock, latency, concurrency/ })
   // @ts-expect-error text
   await t.rejects(async () => { await Fastify().register(sandbox, { latency: '400' }) }, { message: /latency must be a number/ })
 })
 
 t.test('a mistake that only the types refuse', async t => {
-  // @ts-expect-error the spelling of OpenAI's SDK
-  compiled(() => openai({ baseURL: 'http://vllm:8000/v1' }))
-  // @ts-expect-error an option without its name
-  compiled(() => openai('sk-…'))
   // @ts-expect-error a number
   compiled(() => openai({ apiKey: () => 5 }))
   // @ts-expect-error none is undefined
@@ -383,14 +391,6 @@ t.test('a mistake that only the types refuse', async t => {
   compiled(() => openai({ apiKey: ({ user }) => user }))
   // @ts-expect-error one of two
   compiled(() => bedrock({ credentials: async () => ({ accessKeyId: 'AKIA' }) }))
-  // @ts-expect-error not in credentials
-  compiled(() => bedrock({ accessKeyId: 'AKIA', secretAccessKey: 'secret' }))
-  // @ts-expect-error misspelt
-  compiled(() => azureOpenAI({ resource: 'mine' }))
-  // @ts-expect-error misspelt
-  compiled(() => forwardToProviders({ trustedHost: ['llm.example.com'] }))
-  // @ts-expect-error misspelt
-  compiled(() => Fastify().register(sandbox, { latancy: 400 }))
   // @ts-expect-error a number
   compiled(() => Fastify().register(batchCancel, { prefix: 1 }))
   // @ts-expect-error the batch comes second

@@ -300,12 +300,15 @@ t.test('the client\'s own time-out ends a wait with the batch as it is', async t
   t.match(await late, { statusCode: 200, headers: { 'x-batch-source': 'provider', 'preference-applied': 'wait=3' } }, 'a cancel that took longer than the wait')
 })
 
-t.test('a shareKey that throws costs no answer', async t => {
-  const { app, clock } = await waiting(t, ['cancelled'], { forward: { cancel: async () => BATCH, retrieve: async () => batch({ status: 'cancelled' }), shareKey: () => { throw new Error('bug') } } })
-  const answer = cancel(app, prefer('wait=5'))
-  await app.ready()
-  await clock.advance(5000)
-  t.match((await answer).json(), { status: 'cancelled' })
+t.test('a shareKey that throws, or answers no string, costs no answer', async t => {
+  const bug = () => { throw new Error('bug') }
+  for (const shareKey of [bug, async () => bug(), async () => 'key', () => 7] as unknown[]) {
+    const { app, clock } = await waiting(t, ['cancelled'], { forward: { cancel: async () => BATCH, retrieve: async () => batch({ status: 'cancelled' }), shareKey: shareKey as () => string } })
+    const answer = cancel(app, prefer('wait=5'))
+    await app.ready()
+    await clock.advance(5000)
+    t.match((await answer).json(), { status: 'cancelled' })
+  }
 })
 
 t.test('waits of other credentials, accounts, hosts and batches are never shared', async t => {

@@ -167,7 +167,7 @@ function tokenSetting (setting: Setting | undefined): Setting<AzureCredential> |
 }
 
 function checkOptions (factory: string, options: AzureOptions): void {
-  checkProviderOptions(factory, options)
+  checkProviderOptions(factory, options, ['entraToken', 'resourceName', 'apiVersion'])
   const { baseUrl, apiKey, entraToken, resourceName, apiVersion } = options
   const faults: Array<[wrong: boolean, names: string, should: string]> = [
     [entraToken !== undefined && typeof entraToken !== 'function' && (typeof entraToken !== 'string' || !isToken(entraToken)), 'entraToken', 'be a function or a string of visible ASCII characters'],

@@ -179,7 +179,7 @@ const areKeys = (value: unknown) => isObject(value) && isText(value['accessKeyId
   (value['sessionToken'] === undefined || isText(value['sessionToken']))
 
 function checkOptions (options: BedrockOptions): void {
-  checkProviderOptions('bedrock', options)
+  checkProviderOptions('bedrock', options, ['region', 'credentials'])
   const { region, credentials, apiKey } = options
   if (region !== undefined && !new RegExp(`^${REGION_GRAMMAR}$`).test(region)) {
     throw new FST_BATCH_CANCEL_INVALID_OPTION('bedrock({ region }) should be a region of AWS, such as us-east-1.')

@@ -7,7 +7,7 @@ import { headerOf } from '../headers.js'
 import { whenOver } from '../operation.js'
 import { keepText } from '../verbatim.js'
 import { builtIn } from './index.js'
-import { isRefusal, isToken, parseBase, type Action, type Base, type Provider, type Refusal, type Setting, type Target } from './provider.js'
+import { checkNames, isRefusal, isToken, parseBase, type Action, type Base, type Provider, type Refusal, type Setting, type Target } from './provider.js'
 import { createUpstream, type UpstreamAnswer } from './upstream.js'
 
 export interface ForwardOptions {
@@ -38,7 +38,9 @@ const COMMON_HEADERS = {
  *
  * What is given is exactly what is served. Throws `FST_BATCH_CANCEL_INVALID_OPTION` when an option cannot work.
  */
-export function forwardToProviders ({ providers = builtIn, trustedHosts = [] }: ForwardOptions = {}): Required<BatchForwarder> {
+export function forwardToProviders (options: ForwardOptions = {}): Required<BatchForwarder> {
+  checkNames('forwardToProviders()', options, ['providers', 'trustedHosts'])
+  const { providers = builtIn, trustedHosts = [] } = options
   const served = new Map(Object.entries(checkedProviders(providers)))
   const trusted = new Set(checkedHosts(trustedHosts))
   const send = createUpstream()

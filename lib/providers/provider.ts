@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Batch, BatchCall, ProviderTraits } from '../forwarder.js'
 import { FST_BATCH_CANCEL_INVALID_OPTION } from '../errors.js'
+import { isObject } from '../error-shape.js'
 
 /** What the server sets for a provider: a value, or a function of the call that finds it. */
 export type Setting<T = string> = T | ((call: BatchCall) => T | undefined | Promise<T | undefined>)
@@ -107,14 +108,24 @@ export function parseBase (url: string): Base | undefined {
   return { origin, path: pathname.replace(/\/+$/, '') }
 }
 
-/** Checks what every factory takes, once, when the server is set up. */
-export function checkProviderOptions (name: string, { baseUrl, apiKey }: ProviderOptions): void {
+/** Checks what every factory takes, once, when the server is set up; `own` are the options that only this one takes. */
+export function checkProviderOptions (name: string, options: ProviderOptions, own: readonly string[] = []): void {
+  checkNames(`${name}()`, options, ['baseUrl', 'apiKey', ...own])
+  const { baseUrl, apiKey } = options
   if (baseUrl !== undefined && typeof baseUrl !== 'function' && (typeof baseUrl !== 'string' || parseBase(baseUrl) === undefined)) {
     throw new FST_BATCH_CANCEL_INVALID_OPTION(`${name}({ baseUrl }) should be a function or an http or https URL without userinfo, query and fragment.`)
   }
   if (apiKey !== undefined && typeof apiKey !== 'function' && (typeof apiKey !== 'string' || !isToken(apiKey))) {
     throw new FST_BATCH_CANCEL_INVALID_OPTION(`${name}({ apiKey }) should be a function or a string of visible ASCII characters.`)
   }
+}
+
+/** A misspelt option would be none: a key could go to another host than it was meant for. */
+export function checkNames (what: string, options: unknown, names: readonly string[]): void {
+  const known = names.join(', ')
+  if (!isObject(options)) throw new FST_BATCH_CANCEL_INVALID_OPTION(`${what} should get an object of options: ${known}.`)
+  const unknown = Object.keys(options).find(name => !names.includes(name))
+  if (unknown !== undefined) throw new FST_BATCH_CANCEL_INVALID_OPTION(`${unknown} is no option of ${what}; these are: ${known}.`)
 }
 
 export const isToken = (value: unknown): value is string => typeof value === 'string' && /^[\x21-\x7e]+$/.test(value)

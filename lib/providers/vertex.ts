@@ -167,7 +167,7 @@ function accountSetting ({ serviceAccount: setting }: VertexOptions): Setting<Se
 }
 
 function checkOptions (options: VertexOptions): void {
-  checkProviderOptions('vertex', options)
+  checkProviderOptions('vertex', options, ['project', 'region', 'serviceAccount'])
   const { project, region, serviceAccount, apiKey } = options
   const grammars = [
     { option: 'project', value: project, grammar: PROJECT_GRAMMAR, such: 'a project of Google Cloud, such as my-project-1' },

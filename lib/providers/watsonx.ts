@@ -50,7 +50,7 @@ const NO_HOST: Base = { origin: '', path: '' }
  * Sources: the official npm package @ibm-cloud/watsonx-ai 1.7.16 and IBM's Java package.
  */
 export function watsonx (options: WatsonxOptions = {}): Provider<string, WatsonxPlace> {
-  checkProviderOptions('watsonx', options)
+  checkProviderOptions('watsonx', options, ['region', 'projectId', 'spaceId'])
   checkWatsonxOptions(options)
   const { baseUrl, apiKey, region, projectId, spaceId } = options
   return {

@@ -19,7 +19,15 @@ const isClock = (value: unknown) => {
   return typeof now === 'function' && typeof sleep === 'function'
 }
 
-export function checkOptions ({ clock = idleClock, latency = 400, concurrency = 3 }: BatchSandboxOptions): Required<BatchSandboxOptions> {
+const OWN = ['clock', 'latency', 'concurrency']
+
+/** What Fastify's `register` takes for itself. */
+const OWN_OF_FASTIFY = ['prefix', 'logLevel', 'logSerializers']
+
+export function checkOptions (options: BatchSandboxOptions): Required<BatchSandboxOptions> {
+  const unknown = Object.keys(options).find(name => !OWN.includes(name) && !OWN_OF_FASTIFY.includes(name))
+  if (unknown !== undefined) throw new InvalidOption(`${unknown} is no option; these are: ${OWN.join(', ')}`)
+  const { clock = idleClock, latency = 400, concurrency = 3 } = options
   if (!isClock(clock)) throw new InvalidOption('clock must be an object with the functions now and sleep')
   if (!(Number.isFinite(latency) && latency >= 0 && latency <= MAX_LATENCY)) throw new InvalidOption(`latency must be a number of milliseconds from 0 to ${MAX_LATENCY}`)
   if (!Number.isInteger(concurrency) || concurrency < 1) throw new InvalidOption('concurrency must be a whole number of 1 or more')
