@@ -2,10 +2,12 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 
 /** What a client may learn from a provider's headers: when to come again, what is left, which request it was. */
-const PASSED = /^(retry-after|retry-after-ms|x-should-retry|(x-|anthropic-)?ratelimit-.+|x-ms-ratelimit-.+)$/
+const PASSED = 'retry-after|retry-after-ms|x-should-retry|(?:x-|anthropic-)?ratelimit-.+|x-ms-ratelimit-.+'
 
 /** The names under which providers tell the id of a request, the best known first. */
 const REQUEST_ID = ['x-request-id', 'request-id', 'x-amzn-requestid', 'apim-request-id', 'x-ms-request-id']
+
+const TOLD = new RegExp(`^(?:${PASSED}|${REQUEST_ID.join('|')})$`)
 
 /** Anything else could split a header or fail to be written. */
 const PRINTABLE = /^[\x20-\x7e]{1,1024}$/
@@ -17,17 +19,18 @@ export type PassedHeaders = Record<string, string>
 export function passHeaders (headers: ResponseHeaders): PassedHeaders {
   const passed: PassedHeaders = {}
   if (headers === undefined || headers === null) return passed
+  let best = REQUEST_ID.length
   // Any `Headers` will do: SDKs bring their own.
-  const entries = typeof headers.entries === 'function' ? headers.entries() : Object.entries(headers)
-  const ids = new Map<string, string>()
-  for (const [name, value] of entries) {
+  const plain = typeof headers.entries === 'function' ? Object.fromEntries(headers.entries()) : headers as IncomingHttpHeaders
+  for (const key of Object.keys(plain)) {
+    const name = key.toLowerCase()
+    if (!TOLD.test(name)) continue
+    const value = plain[key]
     if (typeof value !== 'string' || !PRINTABLE.test(value)) continue
-    const lower = name.toLowerCase()
-    if (PASSED.test(lower)) passed[lower] = value
-    else if (REQUEST_ID.includes(lower)) ids.set(lower, value)
+    const rank = REQUEST_ID.indexOf(name)
+    if (rank === -1) passed[name] = value
+    else if (rank < best) [best, passed['x-request-id']] = [rank, value]
   }
-  const id = REQUEST_ID.find(name => ids.has(name))
-  if (id !== undefined) passed['x-request-id'] = ids.get(id) as string
   return passed
 }
 

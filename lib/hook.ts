@@ -51,7 +51,7 @@ function readAnswer (value: unknown): Answer {
 
 function checked (value: unknown): Batch {
   // A batch that has its text was checked when it was parsed.
-  if (isObject(value) && (textOf(value as Batch) !== undefined || isBatch(value))) return value as Batch
+  if (isObject(value) && (textOf(value) !== undefined || isBatch(value))) return value as Batch
   throw internalError('The hook answered an object that the Batch schema refuses.')
 }
 

@@ -9,7 +9,7 @@ import { BatchCancelError, envelope, errorBody, ProviderError } from './errors.j
 import type { BatchCall } from './forwarder.js'
 import { headerOf, passHeaders, requestIdOf, traceOf, type PassedHeaders } from './headers.js'
 import { holdToWord } from './hook.js'
-import { createOperation, kOperation, type Operation } from './operation.js'
+import { callUnder, Operation } from './operation.js'
 import type { Settings } from './options.js'
 import { createPatience } from './patience.js'
 import { writeBatch } from './verbatim.js'
@@ -37,19 +37,22 @@ export function createRoute (settings: Settings) {
   const reader = createCallReader({ providers: forwarder.providers, defaultProvider })
   const hook = holdToWord(forwarder)
   const patience = createPatience(settings, hook)
-  const running = new Set<Promise<Cancellation>>()
+  let running = 0
+  let finished = () => {}
 
   /** Runs before the host's own preHandler, so that this sees only calls that can be carried out. */
-  async function preValidation (request: FastifyRequest<CancelRoute>): Promise<void> {
+  function preValidation (request: FastifyRequest<CancelRoute>, _reply: FastifyReply<CancelRoute>, done: () => void): void {
     const named = reader.nameProvider(request)
     request[kState] = { named, cancels: 0, reads: 0 }
     reader.check(named, request.params.id)
+    done()
   }
 
   async function handler (request: FastifyRequest<CancelRoute>, reply: FastifyReply<CancelRoute>): Promise<FastifyReply> {
     const state = request[kState] as State
-    const operation = createOperation()
-    const call = createCall(request, state.named, operation)
+    const { provider, headers } = state.named
+    const operation = new Operation()
+    const call = callUnder(operation, { batchId: request.params.id, provider, headers, request: request as FastifyRequest })
     const start = clock.now()
     const work = cancelBatch(hook, call, {
       clock,
@@ -60,17 +63,19 @@ export function createRoute (settings: Settings) {
       tally: state,
       log: request.log
     })
-    running.add(work)
+    running++
     try {
       const cancellation = await patience.wait(await patience.untilLimit(work, call), call, start, reply as FastifyReply)
       if (cancellation.accepted && onCancelled !== undefined) tell(onCancelled, call, cancellation)
-      return send(request as FastifyRequest, reply as FastifyReply, 200, writeBatch(cancellation.batch), {
-        ...passHeaders(cancellation.headers),
-        'x-batch-source': cancellation.source
-      }, cancellation.batch.status)
+      const told = passHeaders(cancellation.headers)
+      told['x-batch-source'] = cancellation.source
+      return send(request as FastifyRequest, reply as FastifyReply, 200, writeBatch(cancellation.batch), told, cancellation.batch.status)
     } finally {
       // The work goes on where the client's patience ended before it.
-      const release = () => { running.delete(work); operation.end() }
+      const release = () => {
+        operation.end()
+        if (--running === 0) finished()
+      }
       work.then(release, release)
     }
   }
@@ -82,7 +87,7 @@ export function createRoute (settings: Settings) {
     /** Ends waits at once, and begins none. */
     endWaits: async () => { patience.end() },
     /** Resolves when no cancel is under way any more, those of clients that left included. */
-    finish: async () => { await Promise.allSettled(running) }
+    finish: async () => { if (running > 0) await new Promise<void>(resolve => { finished = resolve }) }
   }
 }
 
@@ -91,17 +96,6 @@ const retriesOf = ({ headers }: Named) => Number(headerOf(headers, 'x-stainless-
 
 /** Portkey's SDK sends the count of the client that is inside it, but repeats nothing. */
 const repeatsItself = (named: Named) => !Number.isNaN(retriesOf(named)) && headerOf(named.headers, 'x-portkey-package-version') === undefined
-
-function createCall (request: FastifyRequest<CancelRoute>, { provider, headers }: Named, operation: Operation): BatchCall {
-  return {
-    batchId: request.params.id,
-    provider,
-    headers,
-    request: request as FastifyRequest,
-    get signal () { return operation.signal },
-    [kOperation]: operation
-  } as BatchCall
-}
 
 async function tell (onCancelled: NonNullable<Settings['onCancelled']>, call: BatchCall, { batch }: Cancellation): Promise<void> {
   try {
@@ -153,12 +147,11 @@ function send (request: FastifyRequest, reply: FastifyReply, status: number, bod
   const state = request[kState]
   const id = requestIdOf(request)
   report({ provider: state?.named.provider, outcome, status, cancels: state?.cancels ?? 0, reads: state?.reads ?? 0, duration: reply.elapsedTime })
-  return reply.code(status).headers({
-    'content-type': 'application/json; charset=utf-8',
-    'x-request-id': id,
-    'x-portkey-trace-id': traceOf(state?.named.headers ?? request.headers, id),
-    ...state && { 'x-portkey-provider': state.named.provider },
-    ...state && state.cancels > 0 && { 'x-portkey-retry-attempt-count': String(state.cancels - 1) },
-    ...headers
-  }).send(body)
+  reply.code(status)
+    .header('content-type', 'application/json; charset=utf-8')
+    .header('x-request-id', id)
+    .header('x-portkey-trace-id', traceOf(state?.named.headers ?? request.headers, id))
+  if (state !== null) reply.header('x-portkey-provider', state.named.provider)
+  if (state !== null && state.cancels > 0) reply.header('x-portkey-retry-attempt-count', String(state.cancels - 1))
+  return reply.headers(headers).send(body)
 }

@@ -1,17 +1,19 @@
 import type { Batch, BatchStatus } from '../schemas/batch.js'
 import { wholeBatch } from './batch.js'
+import { isObject } from './error-shape.js'
 
-const texts = new WeakMap<object, string>()
+/** Not enumerable, so that no copy has it. A WeakMap would cost ten times as much, and garbage collections more. */
+const kText = Symbol('fastify-batch-cancel.text')
 
 /**
  * Remembers the JSON text that an object was parsed from, so that it goes out byte for byte, as a batch or within one:
  * parsing rounds integers over 2^53. Whoever wants to send something else makes another object.
  */
 export function keepText (parsed: object, text: string): void {
-  texts.set(parsed, text)
+  Object.defineProperty(parsed, kText, { value: text })
 }
 
-export const textOf = (batch: Batch): string | undefined => texts.get(batch)
+export const textOf = (parsed: object & { readonly [kText]?: string }): string | undefined => parsed[kText]
 
 /** The batch with another status, and all else as its provider wrote it. */
 export function withStatus (batch: Batch, status: BatchStatus): Batch {
@@ -45,6 +47,6 @@ export function writeBatch (batch: Batch): string {
 /** A batch of our making around the provider's own object, which goes out as it came. */
 function writeAround (batch: Batch): string {
   const { provider_batch: told, ...own } = batch
-  const text = texts.get(told as object)
+  const text = isObject(told) ? textOf(told) : undefined
   return text === undefined ? JSON.stringify(batch) : `${JSON.stringify(own).slice(0, -1)},"provider_batch":${text}}`
 }

@@ -5,7 +5,7 @@ import { ProviderError } from './errors.js'
 import type { BatchCall } from './forwarder.js'
 import { passHeaders } from './headers.js'
 import type { Answer, Hook } from './hook.js'
-import { createOperation, withOperation, type Operation } from './operation.js'
+import { callUnder, Operation } from './operation.js'
 import { retryAfter } from './retry-after.js'
 
 /** Pauses between reads, in milliseconds; the last one for good. */
@@ -100,8 +100,8 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
   }
 
   function open (key: string | symbol, call: BatchCall): Poller {
-    const operation = createOperation()
-    const poller: Poller = { waiters: new Set(), call: withOperation(call, operation), operation, answer: undefined, answers: 0, round: 0, pause: 0, earliest: 0, stop: undefined }
+    const operation = new Operation()
+    const poller: Poller = { waiters: new Set(), call: callUnder(operation, call), operation, answer: undefined, answers: 0, round: 0, pause: 0, earliest: 0, stop: undefined }
     pollers.set(key, poller)
     schedule(key, poller)
     return poller

@@ -4,7 +4,7 @@ import createError from '@fastify/error'
 import OpenAI from 'openai'
 import t from 'tap'
 import { BatchCancelError, forwardToProviders, openai, ProviderError, type Batch, type BatchCall, type BatchForwarder } from '../lib/index.js'
-import { createOperation } from '../lib/operation.js'
+import { Operation } from '../lib/operation.js'
 import { BATCH, batch, build, cancel } from './app.js'
 import { breaches } from './contract.js'
 import { startUpstream, type Upstream } from './upstream.js'
@@ -196,7 +196,7 @@ t.test('a call of the hook\'s own ends with its signal', async t => {
 })
 
 t.test('an operation that is over is over for everybody', async t => {
-  const operation = createOperation()
+  const operation = new Operation()
   const heard: string[] = []
   operation.whenOver(() => { heard.push('early') })
   const { signal } = operation

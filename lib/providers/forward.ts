@@ -4,11 +4,11 @@ import { isObject, readErrorBody } from '../error-shape.js'
 import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidHeader, invalidResponse, ProviderError, type ErrorDetails } from '../errors.js'
 import type { Batch, BatchAnswer, BatchCall, BatchForwarder, ProviderTraits } from '../forwarder.js'
 import { headerOf } from '../headers.js'
-import { whenOver } from '../operation.js'
+import { operationOf, whenOver } from '../operation.js'
 import { keepText } from '../verbatim.js'
 import { builtIn } from './index.js'
-import { checkNames, isRefusal, isToken, parseBase, type Action, type Base, type Provider, type Refusal, type Setting, type Target } from './provider.js'
-import { createUpstream, type UpstreamAnswer } from './upstream.js'
+import { checkNames, isRefusal, isToken, parseBase, type Action, type Base, type Provider, type Refusal, type Target } from './provider.js'
+import { createUpstream, OWN_HEADERS, type UpstreamAnswer } from './upstream.js'
 
 export interface ForwardOptions {
   /** The providers that are served, by the name that `x-portkey-provider` gives. Default: `builtIn`. */
@@ -19,6 +19,8 @@ export interface ForwardOptions {
    */
   readonly trustedHosts?: readonly string[]
 }
+
+const CUSTOM_HOST = 'x-portkey-custom-host'
 
 /** A call that passed every check, ready to be sent. */
 interface Prepared extends Target {
@@ -44,26 +46,58 @@ export function forwardToProviders (options: ForwardOptions = {}): Required<Batc
   const served = new Map(Object.entries(checkedProviders(providers)))
   const trusted = new Set(checkedHosts(trustedHosts))
   const send = createUpstream()
-  const prepared = new WeakMap<BatchCall, Promise<Prepared>>()
-  const sent = new WeakMap<BatchCall, Prepared>()
+  const baseOf = rememberLast(parseBase)
+  const self = {}
 
-  function prepareOnce (call: BatchCall): Promise<Prepared> {
-    let target = prepared.get(call)
-    if (target === undefined) {
-      target = prepare(providerOf(served, call), call, trusted)
-      prepared.set(call, target)
-      // What failed may work when the call is tried again.
-      target.catch(() => prepared.delete(call))
+  /** What a call once led to, while its operation lasts; a copy that a hook made of it leads elsewhere. */
+  const preparedFor = (call: BatchCall) => operationOf(call)?.kept(self, call) as Prepared | undefined
+
+  async function prepare (call: BatchCall): Promise<Prepared> {
+    const { batchId, headers } = call
+    const provider = providerOf(served, call)
+    const { baseUrl, serverCredential } = provider
+    let otherBase = customBase(provider, call)
+    refuseOthers(provider, call)
+    if (otherBase === undefined && baseUrl !== undefined) otherBase = operatorBase(call, typeof baseUrl === 'function' ? await baseUrl(call) : baseUrl)
+    const place = provider.locate({ batchId, headers, hasBase: otherBase !== undefined })
+    const target = {
+      provider,
+      base: otherBase ?? place.base,
+      place,
+      batchId,
+      headers,
+      extraHeaders: forwardedHeaders(provider, call),
+      credential: checkCredential(call, typeof serverCredential === 'function' ? await serverCredential(call) : serverCredential ?? provider.clientCredential(headers))
     }
+    operationOf(call)?.keep(self, call, target)
     return target
   }
 
+  function customBase ({ serverCredential, accountHeaders = [] }: Provider, { headers }: BatchCall): Base | undefined {
+    if (serverCredential !== undefined) {
+      const chosen = [CUSTOM_HOST, ...accountHeaders].find(name => headerOf(headers, name) !== undefined)
+      if (chosen !== undefined) throw invalidHeader(chosen, 'is not taken: the server chose the host and the account of this provider.')
+    }
+    const url = headerOf(headers, CUSTOM_HOST)
+    if (url === undefined) return undefined
+    const base = baseOf(url)
+    if (base === undefined) throw invalidHeader(CUSTOM_HOST, 'should be an http or https URL without userinfo, query and fragment.')
+    if (!trusted.has(base.origin)) throw invalidHeader(CUSTOM_HOST, 'names a host that the operator does not trust; see the option trustedHosts.')
+    return base
+  }
+
+  function operatorBase (call: BatchCall, url: string | undefined): Base {
+    const base = url === undefined ? undefined : baseOf(url)
+    if (base === undefined) throw internalError(`baseUrl of '${call.provider}' gave no http or https URL.`)
+    return base
+  }
+
   async function ask (action: Action, call: BatchCall): Promise<BatchAnswer> {
-    const target = await prepareOnce(call)
-    sent.set(call, target)
+    const target = preparedFor(call) ?? await prepare(call)
     const { provider, base, extraHeaders } = target
-    const request = await provider.request(action, target)
-    const answer = await send(base.origin, { ...request, headers: { ...extraHeaders, ...request.headers } }, listener => whenOver(call, listener))
+    const { method, path, headers, body } = await provider.request(action, target)
+    const request = { method, path, headers: { ...OWN_HEADERS, ...extraHeaders, ...headers }, body }
+    const answer = await send(base.origin, request, listener => whenOver(call, listener))
     return { batch: readBatch(answer, target, action), headers: answer.headers }
   }
 
@@ -72,7 +106,7 @@ export function forwardToProviders (options: ForwardOptions = {}): Required<Batc
     // No read goes without a batch.
     retrieve: (call) => ask('retrieve', call) as Promise<BatchAnswer<Batch>>,
     shareKey (call) {
-      const target = sent.get(call)
+      const target = preparedFor(call)
       // A hook in between sent another call than this one: it shares with nobody.
       return target === undefined ? randomUUID() : readKey(target)
     },
@@ -101,38 +135,6 @@ function providerOf (served: ReadonlyMap<string, Provider | Refusal>, { provider
   return provider
 }
 
-async function prepare (provider: Provider, call: BatchCall, trusted: ReadonlySet<string>): Promise<Prepared> {
-  const { batchId, headers } = call
-  const custom = customBase(provider, call, trusted)
-  refuseOthers(provider, call)
-  const otherBase = custom ?? await operatorBase(provider, call)
-  const place = provider.locate({ batchId, headers, hasBase: otherBase !== undefined })
-  return {
-    provider,
-    base: otherBase ?? place.base,
-    place,
-    batchId,
-    headers,
-    extraHeaders: forwardedHeaders(provider, call),
-    credential: await credentialOf(provider, call)
-  }
-}
-
-const CUSTOM_HOST = 'x-portkey-custom-host'
-
-function customBase ({ serverCredential, accountHeaders = [] }: Provider, { headers }: BatchCall, trusted: ReadonlySet<string>): Base | undefined {
-  if (serverCredential !== undefined) {
-    const chosen = [CUSTOM_HOST, ...accountHeaders].find(name => headerOf(headers, name) !== undefined)
-    if (chosen !== undefined) throw invalidHeader(chosen, 'is not taken: the server chose the host and the account of this provider.')
-  }
-  const url = headerOf(headers, CUSTOM_HOST)
-  if (url === undefined) return undefined
-  const base = parseBase(url)
-  if (base === undefined) throw invalidHeader(CUSTOM_HOST, 'should be an http or https URL without userinfo, query and fragment.')
-  if (!trusted.has(base.origin)) throw invalidHeader(CUSTOM_HOST, 'names a host that the operator does not trust; see the option trustedHosts.')
-  return base
-}
-
 /** What the server chose no client chooses otherwise, with whichever credential. */
 function refuseOthers ({ chosen = {} }: Provider, { headers }: BatchCall): void {
   for (const [header, isChosen] of Object.entries(chosen)) {
@@ -141,22 +143,19 @@ function refuseOthers ({ chosen = {} }: Provider, { headers }: BatchCall): void 
   }
 }
 
-async function operatorBase ({ baseUrl }: Provider, call: BatchCall): Promise<Base | undefined> {
-  if (baseUrl === undefined) return undefined
-  const url = await resolve(baseUrl, call)
-  const base = url === undefined ? undefined : parseBase(url)
-  if (base === undefined) throw internalError(`baseUrl of '${call.provider}' gave no http or https URL.`)
-  return base
-}
-
-async function credentialOf ({ serverCredential, clientCredential }: Provider, call: BatchCall): Promise<unknown> {
-  const credential = serverCredential === undefined ? clientCredential(call.headers) : await resolve(serverCredential, call)
+function checkCredential ({ provider }: BatchCall, credential: unknown): unknown {
   if (typeof credential === 'string' ? isToken(credential) : isObject(credential)) return credential
-  throw new BatchCancelError('missing_credentials', `No credential that '${call.provider}' can use came with the call.`, { param: 'authorization' })
+  throw new BatchCancelError('missing_credentials', `No credential that '${provider}' can use came with the call.`, { param: 'authorization' })
 }
 
-const resolve = <T>(setting: Setting<T>, call: BatchCall): T | undefined | Promise<T | undefined> =>
-  typeof setting === 'function' ? (setting as (call: BatchCall) => T | undefined | Promise<T | undefined>)(call) : setting
+/** Most calls go where the one before went. */
+function rememberLast<T> (read: (text: string) => T): (text: string) => T {
+  let last: { readonly text: string, readonly value: T } | undefined
+  return (text) => {
+    if (last?.text !== text) last = { text, value: read(text) }
+    return last.value
+  }
+}
 
 /** Never sent on: what belongs to one connection, to the message, or is a secret of the client for somebody else. */
 const NEVER_FORWARDED = /^(connection|keep-alive|proxy-.+|te|trailer|transfer-encoding|upgrade|expect|host|content-.+|cookie|authorization|accept|accept-encoding|user-agent|x-http-method.*|x-method-override|.*api-key|.*-subscription-key|(x-amz|x-goog|x-ibm|x-dashscope|x-portkey|openai|anthropic)-.+)$/
@@ -183,7 +182,7 @@ function readBatch (answer: UpstreamAnswer, target: Prepared, action: Action): B
   return batch
 }
 
-const isAnother = (told: unknown, asked: string) => typeof told === 'string' && told !== '' && told !== asked && endOf(told) !== endOf(asked)
+const isAnother = (told: unknown, asked: string) => typeof told === 'string' && told !== '' && told !== asked && told !== asked && endOf(told) !== endOf(asked)
 
 /** What all forms of an id have in common: names and ARNs, encoded or not, end with it; UUIDs come in either case. */
 const endOf = (id: string) => id.toLowerCase().replace(/^.*(?:\/|%2f)/s, '')

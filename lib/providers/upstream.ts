@@ -9,8 +9,14 @@ export interface UpstreamAnswer {
   readonly text: string
 }
 
+/** What every request says of itself, unless its provider says otherwise. */
+export const OWN_HEADERS = { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'fastify-batch-cancel' }
+
+/** Calls the listener when the call is over, unless what it returns is called before. */
+type WhenOver = (listener: () => void) => () => void
+
 /** Sends one request and reads its whole answer, unless it is over before. Throws undici's network errors, and `upstream_invalid_response` for an answer nobody would send. */
-export type Upstream = (origin: string, request: UpstreamRequest, whenOver: (listener: () => void) => void) => Promise<UpstreamAnswer>
+export type Upstream = (origin: string, request: UpstreamRequest, whenOver: WhenOver) => Promise<UpstreamAnswer>
 
 /** A batch is a few kilobytes; anything like this is no batch. */
 const LARGEST_ANSWER = 1024 * 1024
@@ -23,48 +29,58 @@ export function createUpstream (): Upstream {
   const agent = new Agent({ maxResponseSize: LARGEST_ANSWER, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE })
 
   return (origin, { method, path, headers, body = null }, whenOver) => new Promise((resolve, reject) => {
-    const request = {
-      origin,
-      path,
-      method,
-      headers: { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'fastify-batch-cancel', ...headers },
-      body
-    }
-    agent.dispatch(request, answerReader(whenOver, resolve, reject))
+    agent.dispatch({ origin, path, method, headers, body }, new AnswerReader(whenOver, resolve, reject))
   })
 }
 
 /** Collects an answer as it comes: a stream of undici's for each, and a signal, would cost more than all else that is done for a call. */
-function answerReader (whenOver: (listener: () => void) => void, resolve: (answer: UpstreamAnswer) => void, reject: (error: unknown) => void): Dispatcher.DispatchHandler {
-  const parts: Buffer[] = []
-  let status = 0
-  let headers: IncomingHttpHeaders = {}
+class AnswerReader implements Dispatcher.DispatchHandler {
+  readonly #whenOver: WhenOver
+  readonly #resolve: (answer: UpstreamAnswer) => void
+  readonly #reject: (error: unknown) => void
+  readonly #parts: Buffer[] = []
+  #status = 0
+  #headers: IncomingHttpHeaders = {}
+  #settled = () => {}
 
-  return {
-    onRequestStart (controller) {
-      whenOver(() => controller.abort(new errors.RequestAbortedError()))
-    },
-    // Informational answers come first.
-    onResponseStart (_controller, statusCode, told) {
-      status = statusCode
-      headers = told
-    },
-    onResponseData (_controller, part) {
-      parts.push(part)
-    },
-    onResponseEnd () {
-      if (encoded(headers)) reject(invalidResponse(`The answer came encoded as ${headers['content-encoding']}.`))
-      else resolve({ status, headers, text: decode(parts) })
-    },
-    onResponseError (_controller, error) {
-      reject(tooLarge(error) ? invalidResponse('The answer was larger than 1 MiB.', error) : error)
-    }
+  constructor (whenOver: WhenOver, resolve: (answer: UpstreamAnswer) => void, reject: (error: unknown) => void) {
+    this.#whenOver = whenOver
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  onRequestStart (controller: Dispatcher.DispatchController): void {
+    // undici may start a request anew.
+    this.#settled()
+    this.#settled = this.#whenOver(() => controller.abort(new errors.RequestAbortedError()))
+  }
+
+  /** Informational answers come first. */
+  onResponseStart (_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    this.#status = status
+    this.#headers = headers
+  }
+
+  onResponseData (_controller: Dispatcher.DispatchController, part: Buffer): void {
+    this.#parts.push(part)
+  }
+
+  onResponseEnd (): void {
+    this.#settled()
+    const encoding = this.#headers['content-encoding']
+    if (isEncoded(encoding)) this.#reject(invalidResponse(`The answer came encoded as ${encoding}.`))
+    else this.#resolve({ status: this.#status, headers: this.#headers, text: decode(this.#parts) })
+  }
+
+  onResponseError (_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#settled()
+    this.#reject(tooLarge(error) ? invalidResponse('The answer was larger than 1 MiB.', error) : error)
   }
 }
 
 /** Some servers begin with a byte order mark, which is no JSON. */
 const decode = (parts: Buffer[]) => (parts.length === 1 ? parts[0] as Buffer : Buffer.concat(parts)).toString().replace(/^\ufeff/, '')
 
-const encoded = ({ 'content-encoding': encoding = '' }: IncomingHttpHeaders) => !/^(identity)?$/i.test(encoding)
+const isEncoded = (encoding: string | undefined) => encoding !== undefined && !/^(identity)?$/i.test(encoding)
 
 const tooLarge = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE'
