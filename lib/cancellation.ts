@@ -114,7 +114,7 @@ async function settleAccepted ({ batch, headers }: Answer, hook: Hook, call: Bat
   const sight = batch === null ? await read(hook, call, options) : { batch, headers, source: 'provider' as const }
   if (typeof sight === 'string') return { batch: wholeBatch({ id: call.batchId, status: 'cancelling' }), source: 'assumed', accepted: true }
   const { status } = sight.batch
-  if (status === 'cancelling' || status === 'cancelled') return { ...sight, accepted: true }
+  if (status === 'cancelling' || status === 'cancelled') return { batch: sight.batch, headers: sight.headers, source: sight.source, accepted: true }
   if (isTerminal(sight.batch)) throw notCancellable(sight)
   return { ...sight, batch: withStatus(sight.batch, 'cancelling'), source: 'assumed', accepted: true }
 }

@@ -96,7 +96,7 @@ export function forwardToProviders (options: ForwardOptions = {}): Required<Batc
     const target = preparedFor(call) ?? await prepare(call)
     const { provider, base, extraHeaders } = target
     const { method, path, headers, body } = await provider.request(action, target)
-    const request = { method, path, headers: { ...OWN_HEADERS, ...extraHeaders, ...headers }, body }
+    const request = { method, path, headers: Object.assign({}, OWN_HEADERS, extraHeaders, headers), body }
     const answer = await send(base.origin, request, listener => whenOver(call, listener))
     return { batch: readBatch(answer, target, action), headers: answer.headers }
   }
