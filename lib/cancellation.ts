@@ -112,7 +112,7 @@ const kindOf = (error: Failure): Refusal => error instanceof ProviderError
 /** After acceptance the answer is the batch, or the 409 of a batch that ended first; never that the read failed. */
 async function settleAccepted ({ batch, headers }: Answer, hook: Hook, call: BatchCall, options: CancellationOptions): Promise<Cancellation> {
   const sight = batch === null ? await read(hook, call, options) : { batch, headers, source: 'provider' as const }
-  if (typeof sight === 'string') return { batch: wholeBatch({ id: call.batchId, status: 'cancelling' }), source: 'assumed', accepted: true }
+  if (typeof sight === 'string') return { batch: wholeBatch({ id: call.batchId, status: 'cancelling' }), headers, source: 'assumed', accepted: true }
   const { status } = sight.batch
   if (status === 'cancelling' || status === 'cancelled') return { batch: sight.batch, headers: sight.headers, source: sight.source, accepted: true }
   if (isTerminal(sight.batch)) throw notCancellable(sight)

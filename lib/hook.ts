@@ -2,13 +2,14 @@ import { isBatch } from '../schemas/batch.js'
 import { isObject, readErrorBody } from './error-shape.js'
 import { BatchCancelError, internalError, ProviderError, timedOut, unreachable, unsent, type ErrorDetails } from './errors.js'
 import type { Batch, BatchCall, BatchForwarder } from './forwarder.js'
-import type { ResponseHeaders } from './headers.js'
+import { passHeaders, type PassedHeaders, type ResponseHeaders } from './headers.js'
 import { textOf } from './verbatim.js'
 
 /** What a hook answered, once it was looked at. */
 export interface Answer<T extends Batch | null = Batch | null> {
   readonly batch: T
-  readonly headers?: ResponseHeaders
+  /** Of the provider's headers those that reach the client; the others would be kept as long as somebody waits. */
+  readonly headers: PassedHeaders
 }
 
 /** A forwarder that is held to its word: it answers an `Answer` or throws a `BatchCancelError` or `ProviderError`. */
@@ -41,12 +42,12 @@ export function holdToWord ({ cancel, retrieve }: BatchForwarder): Hook {
 }
 
 function readAnswer (value: unknown): Answer {
-  if (value === null) return { batch: null }
+  if (value === null) return { batch: null, headers: {} }
   if (!isObject(value)) throw internalError(`The hook answered ${typeof value}, which is neither a batch nor null.`)
   if (value['object'] !== 'batch' && 'batch' in value) {
-    return { batch: value['batch'] === null ? null : checked(value['batch']), headers: value['headers'] as Answer['headers'] }
+    return { batch: value['batch'] === null ? null : checked(value['batch']), headers: passHeaders(value['headers'] as ResponseHeaders) }
   }
-  return { batch: checked(value) }
+  return { batch: checked(value), headers: {} }
 }
 
 function checked (value: unknown): Batch {

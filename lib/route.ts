@@ -7,7 +7,7 @@ import { report } from './diagnostics.js'
 import { isObject } from './error-shape.js'
 import { BatchCancelError, envelope, errorBody, ProviderError } from './errors.js'
 import type { BatchCall } from './forwarder.js'
-import { headerOf, passHeaders, requestIdOf, traceOf, type PassedHeaders } from './headers.js'
+import { headerOf, requestIdOf, traceOf, type PassedHeaders } from './headers.js'
 import { holdToWord } from './hook.js'
 import { callUnder, Operation } from './operation.js'
 import type { Settings } from './options.js'
@@ -67,9 +67,8 @@ export function createRoute (settings: Settings) {
     try {
       const cancellation = await patience.wait(await patience.untilLimit(work, call), call, start, reply as FastifyReply)
       if (cancellation.accepted && onCancelled !== undefined) tell(onCancelled, call, cancellation)
-      const told = passHeaders(cancellation.headers)
-      told['x-batch-source'] = cancellation.source
-      return send(request as FastifyRequest, reply as FastifyReply, 200, writeBatch(cancellation.batch), told, cancellation.batch.status)
+      const { batch, headers: told, source } = cancellation
+      return send(request as FastifyRequest, reply.header('x-batch-source', source) as FastifyReply, 200, writeBatch(batch), told, batch.status)
     } finally {
       // The work goes on where the client's patience ended before it.
       const release = () => {

@@ -3,7 +3,6 @@ import { isTerminal } from './cancellation.js'
 import { within, type Timers } from './clock.js'
 import { ProviderError } from './errors.js'
 import type { BatchCall } from './forwarder.js'
-import { passHeaders } from './headers.js'
 import type { Answer, Hook } from './hook.js'
 import { callUnder, Operation } from './operation.js'
 import { retryAfter } from './retry-after.js'
@@ -133,7 +132,7 @@ export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
     try {
       // A read that never ends is given up, so that the poller goes on.
       const answer = await within(retrieve(poller.call), READ_TIME, clock, () => new Error('The read took too long.'))
-      asked = retryAfter(passHeaders(answer.headers), clock.now())
+      asked = retryAfter(answer.headers, clock.now())
       poller.answer = answer
       poller.answers++
       if (isTerminal(answer.batch)) return finish(key, poller)

@@ -104,7 +104,7 @@ t.test('whatever a hook answers, the answer keeps the contract', async t => {
     ['Headers', { batch: BATCH, headers: new Headers({ 'Request-Id': 'req_8', connection: 'close' }) }, { 'x-request-id': 'req_8' }],
     ['a batch that cannot be written', { ...BATCH, big: 1n }, {}],
     ['no headers', { batch: BATCH, headers: null }, {}],
-    ['accepted with headers', { batch: null, headers }, { 'x-batch-source': 'assumed', 'x-request-id': /^req-/ }],
+    ['accepted with headers', { batch: null, headers }, { 'x-batch-source': 'assumed', 'x-request-id': 'req_9' }],
     ['a batch with a field named batch', { ...BATCH, batch: 1 }, { 'x-batch-source': 'provider' }]
   ]
   for (const [what, value, expected] of good) {

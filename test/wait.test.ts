@@ -28,7 +28,7 @@ function waitsOver (steps: Step[], keyOf: (call: BatchCall) => string | undefine
     const step = steps[Math.min(reads.length, steps.length) - 1] as Step
     if (step instanceof Error) throw step
     if (step === 'silence') return await new Promise(() => {})
-    return typeof step === 'string' ? { batch: batch({ status: step }) } : { batch: batch({ status: step.status }), headers: step.headers }
+    return typeof step === 'string' ? { batch: batch({ status: step }), headers: {} } : { batch: batch({ status: step.status }), headers: step.headers }
   }
   const waits = createWaits({ retrieve, keyOf, clock })
   const ends: Array<{ waited: Waited, at: number }> = []
@@ -172,10 +172,10 @@ t.test('a poller that is left while it reads does not disturb the next', async t
   leave()
   const late = answer
   const { waited } = waits.join(callOf(), 60_000)
-  late({ batch: batch({ status: 'cancelled' }) })
+  late({ batch: batch({ status: 'cancelled' }), headers: {} })
   await clock.advance(1000)
   const sharing = waits.join(callOf(), 60_000)
-  answer({ batch: batch({ status: 'cancelled' }) })
+  answer({ batch: batch({ status: 'cancelled' }), headers: {} })
   t.match(await Promise.all([waited, sharing.waited]), [{ answer: { batch: { status: 'cancelled' } } }, { answer: { batch: { status: 'cancelled' } } }])
   t.equal(clock.sleepers, 0)
 })
