@@ -1,0 +1,40 @@
+import { performance } from 'node:perf_hooks'
+import { isDeepStrictEqual } from 'node:util'
+import { CANCEL_PATH } from './batch.js'
+import { post, untilAnswered } from './first-answer.js'
+import { onSubjectCore } from './machine.js'
+import { freePort, start } from './processes.js'
+
+/**
+ * What is measured: how it is started, and how it is asked.
+ * @typedef {object} Subject
+ * @property {string} name
+ * @property {string} title
+ * @property {(place: { port: number, upstream: string }) => { command?: string, args: string[], env?: Record<string, string>, headers?: Record<string, string> }} launch
+ * `headers`: of each request, besides `authorization`.
+ */
+
+const AUTHORIZATION = 'Bearer sk-bench-0123456789abcdef0123456789abcdef'
+
+/** Starts a subject on its core, afresh; resolves with its first 200. */
+export async function startSubject (subject, upstream, nodeFlags = []) {
+  const port = await freePort()
+  const { command = process.execPath, args, env, headers } = subject.launch({ port, upstream: upstream.origin })
+  const begin = performance.now()
+  const running = start(...onSubjectCore(command, [...nodeFlags, ...args]), { env })
+  const target = { url: `http://127.0.0.1:${port}${CANCEL_PATH}`, headers: { authorization: AUTHORIZATION, ...headers } }
+  try {
+    await untilAnswered({ ...target, running })
+  } catch (error) {
+    await running.stop()
+    throw error
+  }
+  return { ...target, running, pid: running.pid, startTime: performance.now() - begin, stop: running.stop }
+}
+
+/** Throws unless the answer is a 200 with the whole batch of the upstream. */
+export async function checkAnswer ({ url, headers }, upstream) {
+  const { status, text } = await post(url, headers)
+  if (status !== 200) throw new Error(`it answered ${status}`)
+  if (!isDeepStrictEqual(JSON.parse(text), JSON.parse(upstream.body))) throw new Error('it answered another batch than the upstream')
+}

@@ -1,0 +1,33 @@
+import { writeFileSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { readResults } from './lib/results.js'
+import { budgets, budgetTable } from './report/budgets.js'
+import { growthSection } from './report/growth.js'
+import { paragraphs } from './report/markdown.js'
+import { runSection } from './report/run.js'
+import { waitSection } from './report/wait.js'
+
+const SECTIONS = { run: runSection, wait: waitSection, growth: growthSection }
+
+/** Writes RESULTS.md anew from what the scripts have kept. */
+export function writeReport () {
+  const results = Object.fromEntries(Object.keys(SECTIONS).map(name => [name, readResults(name)]).filter(([, result]) => result !== undefined))
+  const held = budgets(results)
+  const text = paragraphs(
+    '# Results',
+    'Written by `node bench/render.js` from `bench/results/*.json`; `npm run bench`, `npm run bench:wait` and `npm run bench:growth` measure anew, each its own part.',
+    held.length === 0 ? '' : ['## Budgets', `What this project allows itself to cost.${doubt(results)}`, budgetTable(held)],
+    ...Object.entries(results).map(([name, result]) => paragraphs(SECTIONS[name](result), origin(result)))
+  )
+  writeFileSync(new URL('./RESULTS.md', import.meta.url), `${text}\n`)
+}
+
+/** When, on what and with what a part was measured. */
+const origin = ({ date, machine, versions }) =>
+  `Measured on ${date} on ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}, with ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}.`
+
+const doubt = (results) => Object.values(results).some(({ warnings = [] }) => warnings.length > 0)
+  ? ' The machine was not quiet while it was measured: see the warnings below.'
+  : ''
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) writeReport()
