@@ -15,7 +15,7 @@ const AXES = [
   {
     name: 'connections',
     title: 'Connections',
-    note: '',
+    note: 'One connection waits for each answer in turn; a thousand share one core, and wait for each other, at the bare route as well.',
     values: [1, 10, 50, 100, 1000],
     settings: (connections) => ({ connections })
   },

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { readResults } from './lib/results.js'
-import { budgets, budgetTable } from './report/budgets.js'
+import { budgets, budgetTable, inTheWay } from './report/budgets.js'
 import { growthSection } from './report/growth.js'
 import { paragraphs } from './report/markdown.js'
 import { runSection } from './report/run.js'
@@ -16,7 +16,7 @@ export function writeReport () {
   const text = paragraphs(
     '# Results',
     'Written by `node bench/render.js` from `bench/results/*.json`; `npm run bench`, `npm run bench:wait` and `npm run bench:growth` measure anew, each its own part.',
-    held.length === 0 ? '' : ['## Budgets', `What this project allows itself to cost.${doubt(results)}`, budgetTable(held)],
+    held.length === 0 ? '' : ['## Budgets', `What this project allows itself to cost.${doubt(results)}`, budgetTable(held), ...inTheWay(held).length === 0 ? [] : ['What stands in the way:', inTheWay(held).map(why => `- ${why}`).join('\n')]],
     ...Object.entries(results).map(([name, result]) => paragraphs(SECTIONS[name](result), origin(result)))
   )
   writeFileSync(new URL('./RESULTS.md', import.meta.url), `${text}\n`)
