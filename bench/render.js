@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { readResults } from './lib/results.js'
-import { budgets, budgetTable, inTheWay } from './report/budgets.js'
+import { budgets, budgetTable } from './report/budgets.js'
 import { growthSection } from './report/growth.js'
 import { paragraphs } from './report/markdown.js'
 import { runSection } from './report/run.js'
@@ -16,10 +16,16 @@ export function writeReport () {
   const text = paragraphs(
     '# Results',
     'Written by `node bench/render.js` from `bench/results/*.json`; `npm run bench`, `npm run bench:wait` and `npm run bench:growth` measure anew, each its own part.',
-    held.length === 0 ? '' : ['## Budgets', `What this project allows itself to cost.${doubt(results)}`, budgetTable(held), ...inTheWay(held).length === 0 ? [] : ['What stands in the way:', inTheWay(held).map(why => `- ${why}`).join('\n')]],
+    held.length === 0 ? '' : ['## Budgets', `What this project allows itself to cost.${doubt(results)}`, budgetTable(held), ...notes()],
     ...Object.entries(results).map(([name, result]) => paragraphs(SECTIONS[name](result), origin(result)))
   )
   writeFileSync(new URL('./RESULTS.md', import.meta.url), `${text}\n`)
+}
+
+/** What profiles showed of the budgets that are missed; written by whoever looked at them. */
+function notes () {
+  const kept = readResults('notes')
+  return kept === undefined ? [] : [`What stands in the way of those that are missed, as profiles showed on ${kept.date}:`, kept.notes.map(note => `- ${note}`).join('\n')]
 }
 
 /** When, on what and with what a part was measured. */
