@@ -79,8 +79,11 @@ interface Row extends Omit<Script, 'read'>, Expected {
   readonly answerHeaders?: Record<string, string | RegExp | undefined>
 }
 
-/** The time of a call whose provider stalls, in milliseconds: a quarter of it is left for the read, on a busy machine, too. */
-const SHORT = 600
+/** The time of a call whose provider stalls, in milliseconds: too short for a pause and another try. */
+const SHORT = 250
+
+/** A quarter of it is left for the read, enough on a busy machine, too. */
+const ENOUGH = 600
 const ACCEPTED: Expected = { status: 200, outcome: 'cancelling', source: 'provider', sent: [1, 0] }
 const READ: Expected = { status: 200, outcome: 'cancelling', source: 'retrieved', sent: [1, 1] }
 const TIMED_OUT: Expected = { status: 504, outcome: 'upstream_timeout', sent: [1, 1] }
@@ -199,7 +202,7 @@ const ofLost = (code: string) => ([what, act]: Lost): Row[] => [
   { what: `${what}, each time`, cancel: [act], read: [act], headers: REPEATS, status: 502, outcome: code, sent: [1, 3] }
 ]
 
-const ofEndless = ([what, act]: Lost): Row => ({ what: `${what}; the batch is cancelling`, cancel: [act], timeout: SHORT, ...READ })
+const ofEndless = ([what, act]: Lost): Row => ({ what: `${what}; the batch is cancelling`, cancel: [act], timeout: ENOUGH, ...READ })
 
 /** Answers that are odd, but say what they have to say. */
 const ODD: ReadonlyArray<readonly [what: string, act: Act, verbatim?: string]> = [
@@ -259,15 +262,15 @@ const ROWS: readonly Row[] = [
 
   { what: 'a drip in a header, cut at 16 KB', cancel: [drips('a'.repeat(64), OK, '\r\nx-drip: ')], ...READ },
   { what: 'a drip of headers, cut at 16 KB', cancel: [drips('x-drip: drop\r\n', OK, '\r\n')], ...READ },
-  { what: 'a drip of early hints', cancel: [drips(head('HTTP/1.1 103 Early Hints', 'x-drip: drop'))], timeout: SHORT, ...READ },
+  { what: 'a drip of early hints', cancel: [drips(head('HTTP/1.1 103 Early Hints', 'x-drip: drop'))], timeout: ENOUGH, ...READ },
   { what: 'a stall before the headers, each time', cancel: [stalls()], read: [stalls()], timeout: SHORT, ...TIMED_OUT },
   { what: 'a stall in the body, each time', cancel: [stalls(FULL_LENGTH, HALF)], read: [stalls(FULL_LENGTH, HALF)], timeout: SHORT, ...TIMED_OUT },
   { what: 'a drip in the body, each time', cancel: [drips(' ', head(OK), '{')], read: [drips(' ', head(OK), '{')], timeout: SHORT, ...TIMED_OUT },
   { what: 'a stall, and the read after a failure stalls, too', cancel: [fails(500)], read: [stalls()], timeout: SHORT, status: 500, outcome: 'fault_500', sent: [1, 1] },
   { what: 'a stall; the batch is live, and cancelled again', cancel: [stalls(FULL_LENGTH, HALF), PLAIN], read: [LIVE], timeout: 2400, ...ACCEPTED, sent: [2, 1] },
   { what: 'a stall; the batch is live, and no time is left', cancel: [stalls()], read: [LIVE], timeout: SHORT, ...TIMED_OUT },
-  { what: 'a stall; the batch is cancelled', cancel: [stalls()], read: [CANCELLED], timeout: SHORT, ...READ, outcome: 'cancelled' },
-  { what: 'a stall; the batch is completed', cancel: [stalls()], read: [COMPLETED], timeout: SHORT, ...REFUSED },
+  { what: 'a stall; the batch is cancelled', cancel: [stalls()], read: [CANCELLED], timeout: ENOUGH, ...READ, outcome: 'cancelled' },
+  { what: 'a stall; the batch is completed', cancel: [stalls()], read: [COMPLETED], timeout: ENOUGH, ...REFUSED },
   { what: 'a stall of the cancel and a reset of the read', cancel: [stalls()], read: [resets()], timeout: SHORT, ...TIMED_OUT },
   { what: 'a stall that the client does not wait for', cancel: [stalls()], headers: { 'x-portkey-request-timeout': '20' }, timeout: SHORT, ...TIMED_OUT, sent: [1, 0], seen: [1, 1] },
 
