@@ -146,6 +146,7 @@ const TABLE: Readonly<Record<string, Row>> = {
   batch_rate_limited: { status: 429, as: 'rate_limit_exceeded', told: { 'retry-after': /^\d+$/, 'x-portkey-retry-attempt-count': '2' } },
   batch_unavailable: { status: 503, as: 'upstream_error' },
   batch_unauthorized: { status: 401, as: 'invalid_api_key' },
+  'a client that does not wait': { id: 'batch_unavailable', headers: { 'x-portkey-request-timeout': '100' }, status: 504, as: 'upstream_timeout' },
 
   'an id that nobody has': { id: 'batch_nobodys', status: 404, as: 'batch_not_found' },
   'an id with a slash': { id: 'batch/abc123', status: 404, as: 'batch_not_found' },
