@@ -1,7 +1,7 @@
 import createError from '@fastify/error'
 import type { Batch } from '../schemas/batch.js'
 import type { ErrorResponse } from '../schemas/error.js'
-import { passHeaders, type PassedHeaders, type ResponseHeaders } from './headers.js'
+import { pickResponseHeaders, type ResponseHeaders, type HeadersLike } from './headers.js'
 
 /** An option that cannot work, found at registration. */
 export const FST_BATCH_CANCEL_INVALID_OPTION = createError<[string]>('FST_BATCH_CANCEL_INVALID_OPTION', '%s', 500, TypeError)
@@ -44,16 +44,16 @@ export class BatchCancelError extends Error {
   /** The batch that was read, where it is why the call failed. */
   readonly batch: Batch | undefined
   /** Of the provider's headers those that reach the client. */
-  readonly headers: PassedHeaders
+  readonly headers: ResponseHeaders
 
-  constructor (code: ErrorCode, message: string, { param = null, sent = true, batch, headers, cause }: { param?: string | null, sent?: boolean, batch?: Batch, headers?: ResponseHeaders, cause?: unknown } = {}) {
+  constructor (code: ErrorCode, message: string, { param = null, sent = true, batch, headers, cause }: { param?: string | null, sent?: boolean, batch?: Batch, headers?: HeadersLike, cause?: unknown } = {}) {
     super(message, { cause })
     this.code = code
     this.statusCode = ERROR_STATUS[code]
     this.param = param
     this.sent = sent
     this.batch = batch
-    this.headers = passHeaders(headers)
+    this.headers = pickResponseHeaders(headers)
   }
 }
 
@@ -93,13 +93,13 @@ export class ProviderError extends Error {
   readonly statusCode: number
   readonly details: ErrorDetails
   /** Of the provider's headers those that reach the client. */
-  readonly headers: PassedHeaders
+  readonly headers: ResponseHeaders
 
-  constructor (statusCode: number, details: ErrorDetails, headers?: ResponseHeaders, cause?: unknown) {
+  constructor (statusCode: number, details: ErrorDetails, headers?: HeadersLike, cause?: unknown) {
     super(details.message, { cause })
     this.statusCode = statusCode
     this.details = details
-    this.headers = passHeaders(headers)
+    this.headers = pickResponseHeaders(headers)
   }
 }
 

@@ -12,12 +12,12 @@ const TOLD = new RegExp(`^(?:${PASSED}|${REQUEST_ID.join('|')})$`)
 /** Anything else could split a header or fail to be written. */
 const PRINTABLE = /^[\x20-\x7e]{1,1024}$/
 
-export type ResponseHeaders = IncomingHttpHeaders | Headers | null | undefined
-export type PassedHeaders = Record<string, string>
+export type HeadersLike = IncomingHttpHeaders | Headers | null | undefined
+export type ResponseHeaders = Record<string, string>
 
 /** The headers of a provider's answer that reach the client; the id of the request under `x-request-id`. */
-export function passHeaders (headers: ResponseHeaders): PassedHeaders {
-  const passed: PassedHeaders = {}
+export function pickResponseHeaders (headers: HeadersLike): ResponseHeaders {
+  const passed: ResponseHeaders = {}
   if (headers === undefined || headers === null) return passed
   let best = REQUEST_ID.length
   // Any `Headers` will do: SDKs bring their own.

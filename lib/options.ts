@@ -1,10 +1,10 @@
 import type { FastifyContextConfig, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault, RouteShorthandOptions } from 'fastify'
 import type { CancelParams } from '../schemas/cancel.js'
-import { isProviderName } from './call.js'
-import { kClock, systemClock, type Timers } from './clock.js'
+import { isProviderName } from './route/read-call.js'
+import { kClock, systemClock, type Timers } from './cancel/clock.js'
 import { FST_BATCH_CANCEL_INVALID_OPTION } from './errors.js'
-import { isObject } from './error-shape.js'
-import type { Batch, BatchCall, BatchForwarder } from './forwarder.js'
+import { isObject } from './is-object.js'
+import type { Batch, BatchCall, BatchForwarder } from './forwarder/types.js'
 import { forwardToProviders } from './providers/forward.js'
 
 /** Fastify's options for the route, whose hooks may read the id. */

@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import fp from 'fastify-plugin'
 import { cancelBatchSchema, NAMED_SCHEMAS, type CancelSchemaOptions } from '../schemas/cancel.js'
-import { serializerCompiler, validatorCompiler } from './compilers.js'
+import { serializerCompiler, validatorCompiler } from './route/compilers.js'
 import { readOptions, type FastifyBatchCancelOptions, type Settings } from './options.js'
-import { createRoute, kState, type CancelRoute } from './route.js'
+import { createRoute, kState, type CancelRoute } from './route/handler.js'
 
 async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOptions): Promise<void> {
   const settings = readOptions(options)

@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import { Maybe, Named, StringEnum } from './types.js'
+import { Nullish, RefTo, StringEnum } from './typebox.js'
 
 /** Every status of a batch, in the order of its life. Source: OpenAI's OpenAPI document, schema `Batch`. */
 export const BATCH_STATUSES = [
@@ -16,14 +16,14 @@ export const CANCELLED_STATUSES = ['cancelling', 'cancelled'] as const
 const named = (title: string, description: string) =>
   ({ $id: `fastify-batch-cancel.${title}`, title, description, additionalProperties: true })
 
-const Seconds = (what: string) => Maybe(Type.Integer({ description: `Unix time in whole seconds when the batch ${what}.` }))
+const Seconds = (what: string) => Nullish(Type.Integer({ description: `Unix time in whole seconds when the batch ${what}.` }))
 
 export const BatchError = Type.Object(
   {
-    code: Maybe(Type.String({ description: 'What kind of error it is.' })),
-    message: Maybe(Type.String({ description: 'What went wrong, for a reader.' })),
-    param: Maybe(Type.String({ description: 'The parameter at fault.' })),
-    line: Maybe(Type.Integer({ description: 'The line of the input file, counted from 1.' }))
+    code: Nullish(Type.String({ description: 'What kind of error it is.' })),
+    message: Nullish(Type.String({ description: 'What went wrong, for a reader.' })),
+    param: Nullish(Type.String({ description: 'The parameter at fault.' })),
+    line: Nullish(Type.Integer({ description: 'The line of the input file, counted from 1.' }))
   },
   named('BatchError', 'An error that stopped a batch as a whole.')
 )
@@ -61,16 +61,16 @@ export const Batch = Type.Object(
     id: Type.String({ description: 'The id of the batch, as the caller sent it.' }),
     object: Type.Literal('batch'),
     endpoint: Type.String({ description: 'The API endpoint that the requests go to; empty when the provider does not tell.' }),
-    model: Maybe(Type.String({ description: 'The model that processes the batch.' })),
-    errors: Maybe(Type.Object(
-      { object: Maybe(Type.String()), data: Maybe(Type.Array(Named(BatchError))) },
+    model: Nullish(Type.String({ description: 'The model that processes the batch.' })),
+    errors: Nullish(Type.Object(
+      { object: Nullish(Type.String()), data: Nullish(Type.Array(RefTo(BatchError))) },
       { additionalProperties: true, description: 'Errors that stopped the batch as a whole.' }
     )),
     input_file_id: Type.String({ description: 'The file of requests; empty when the provider does not tell.' }),
     completion_window: Type.String({ description: 'The time in which the batch should be processed; empty when the provider does not tell.' }),
     status: StringEnum(BATCH_STATUSES, { description: 'Where the batch stands.' }),
-    output_file_id: Maybe(Type.String({ description: 'The file of answers to the requests that completed, partial results among them.' })),
-    error_file_id: Maybe(Type.String({ description: 'The file of requests that failed or never ran.' })),
+    output_file_id: Nullish(Type.String({ description: 'The file of answers to the requests that completed, partial results among them.' })),
+    error_file_id: Nullish(Type.String({ description: 'The file of requests that failed or never ran.' })),
     created_at: Type.Integer({ description: 'Unix time in whole seconds when the batch was created; 0 when the provider does not tell.' }),
     in_progress_at: Seconds('started to be processed'),
     expires_at: Seconds('will expire'),
@@ -80,9 +80,9 @@ export const Batch = Type.Object(
     expired_at: Seconds('expired'),
     cancelling_at: Seconds('started to be cancelled'),
     cancelled_at: Seconds('was cancelled'),
-    request_counts: Maybe(Named(BatchRequestCounts)),
-    usage: Maybe(BatchUsage),
-    metadata: Maybe(BatchMetadata),
+    request_counts: Nullish(RefTo(BatchRequestCounts)),
+    usage: Nullish(BatchUsage),
+    metadata: Nullish(BatchMetadata),
     provider_batch: Type.Optional(Type.Unknown({ description: 'The answer of the provider, untouched, where it had another shape than this one.' }))
   },
   named('Batch', 'A batch of requests, in the shape of OpenAI.')

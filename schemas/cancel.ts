@@ -4,7 +4,7 @@ import type {} from '@fastify/swagger'
 import { Batch, BatchError, BatchRequestCounts, CANCELLED_STATUSES } from './batch.js'
 import { ErrorResponse } from './error.js'
 import { EXAMPLE_ANSWERS, EXAMPLE_ERRORS, type ErrorExample } from './examples.js'
-import { StringEnum } from './types.js'
+import { StringEnum } from './typebox.js'
 
 export const CancelParams = Type.Object({
   id: Type.String({

@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { Batch } from './batch.js'
-import { Named, Nullable } from './types.js'
+import { RefTo, Nullable } from './typebox.js'
 
 /** OpenAI's error envelope: the shape of every answer of the route that is not a batch. */
 export const ErrorResponse = Type.Object(
@@ -15,7 +15,7 @@ export const ErrorResponse = Type.Object(
       { additionalProperties: true }
     ),
     provider: Type.Optional(Type.String({ description: 'The provider that was asked.' })),
-    batch: Type.Optional(Named(Batch))
+    batch: Type.Optional(RefTo(Batch))
   },
   { $id: 'fastify-batch-cancel.ErrorResponse', title: 'ErrorResponse', description: 'An error, in the shape of OpenAI.', additionalProperties: true }
 )

@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
 import { CALL_CHANNEL, ProviderError, type CallReport } from '../lib/index.js'
-import { BATCH, build, cancel } from './app.js'
+import { BATCH, build, cancel } from './support/app.js'
 
 t.test('every call is reported, without a secret', async t => {
   const reports: CallReport[] = []

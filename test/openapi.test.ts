@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { renderDocument } from '../openapi/document.js'
 import { ERROR_STATUS } from '../lib/index.js'
-import { document, operation, PATH } from './contract.js'
+import { document, operation, PATH } from './support/document.js'
 
 t.test('the committed document is the generated one', async t => {
   t.equal(await readFile(new URL('../openapi/openapi.json', import.meta.url), 'utf8'), await renderDocument(), 'run npm run openapi')

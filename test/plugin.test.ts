@@ -3,8 +3,8 @@ import { Type } from '@sinclair/typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import batchCancel, { BatchCancelError, fastifyBatchCancel, forwardToProviders, openai, type Batch, type BatchCall, type FastifyBatchCancelOptions } from '../lib/index.js'
-import { BATCH, batch, build, cancel } from './app.js'
-import { breaches } from './contract.js'
+import { BATCH, batch, build, cancel } from './support/app.js'
+import { breaches } from './support/document.js'
 
 const forward = async () => BATCH
 

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { builtIn, ERROR_STATUS } from '../lib/index.js'
-import { operation } from './contract.js'
+import { operation } from './support/document.js'
 
 const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
 const blocks = (language: string) => [...readme.matchAll(new RegExp('```' + language + '\\n([^]+?)```', 'g'))].map(([, text]) => text as string)

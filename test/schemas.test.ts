@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import type OpenAI from 'openai'
 import t from 'tap'
 import { isBatch, type Batch } from '../schemas/index.js'
-import { valuesOf, type JsonSchema } from './arbitrary.js'
-import { checkOf, document, operation, PATH } from './contract.js'
+import { valuesOf, type JsonSchema } from './support/arbitrary.js'
+import { checkOf, document, operation, PATH } from './support/document.js'
 
 const official = JSON.parse(readFileSync(new URL('data/openai-cancel-batch.json', import.meta.url), 'utf8')) as {
   components: { schemas: Record<string, JsonSchema & { 'x-oaiMeta'?: { example: string } }> }

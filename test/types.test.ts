@@ -8,13 +8,13 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyPlug
 import OpenAI, { AzureOpenAI } from 'openai'
 import t from 'tap'
 import { Headers as UndiciHeaders } from 'undici'
-import batchCancel, { azureOpenAI, BatchCancelError, bedrock, builtIn, forwardToProviders, openai, ProviderError, providerFactories, vertex, watsonx, type Batch, type BatchAnswer, type BatchCall, type BatchForwarder, type CallReport, type ERROR_STATUS, type ErrorCode, type FastifyBatchCancelOptions, type ProviderTraits } from '../lib/index.js'
+import batchCancel, { azureOpenAI, BatchCancelError, bedrock, builtIn, forwardToProviders, openai, ProviderError, providerFactories, vertex, watsonx, type Batch, type BatchResult, type BatchCall, type BatchForwarder, type CallReport, type ERROR_STATUS, type ErrorCode, type FastifyBatchCancelOptions, type ProviderTraits } from '../lib/index.js'
 import sandbox from '../lib/sandbox/index.js'
 import { hookContract } from '../lib/testing/index.js'
 import type { components, operations, paths } from '../openapi/openapi.js'
 import { isBatch, type BATCH_STATUSES, type CancelParams, type ErrorResponse } from '../schemas/index.js'
-import { BATCH, batch, build, cancel } from './app.js'
-import { operation } from './contract.js'
+import { BATCH, batch, build, cancel } from './support/app.js'
+import { operation } from './support/document.js'
 
 /*
  * What the types say is checked by `npm run typecheck`: every mistake has its `@ts-expect-error`, which is an error where
@@ -234,11 +234,11 @@ t.test('hooks in every form', async t => {
   // @ts-expect-error misspelt
   assignable<BatchForwarder>({ cancel: forward, retreive: forward })
   // @ts-expect-error misspelt
-  assignable<BatchAnswer>({ batch: BATCH, header: headers })
+  assignable<BatchResult>({ batch: BATCH, header: headers })
   // @ts-expect-error headers are strings
-  assignable<BatchAnswer>({ batch: BATCH, headers: { 'retry-after': 5 } })
+  assignable<BatchResult>({ batch: BATCH, headers: { 'retry-after': 5 } })
   // @ts-expect-error headers by name
-  assignable<BatchAnswer>({ batch: BATCH, headers: [['retry-after', '5']] })
+  assignable<BatchResult>({ batch: BATCH, headers: [['retry-after', '5']] })
   // @ts-expect-error only our own codes; others are a ProviderError's
   compiled(() => new BatchCancelError('teapot', 'No'))
   // @ts-expect-error details, of which the message is one

@@ -2,10 +2,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Type, type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import type { Batch, BatchStatus } from '../../schemas/batch.js'
-import { wholeBatch } from '../batch.js'
+import { completeBatch } from '../batch/complete-batch.js'
 import { headerOf } from '../headers.js'
 import { bearerToken, checkProviderOptions, type Place, type Provider, type ProviderOptions } from './provider.js'
-import { toldEnd, toldSeconds, toldString } from './told.js'
+import { endTimestamp, unixSeconds, stringOrNull } from './parse-fields.js'
 
 /** A key, sent as `x-api-key`, or what is to be sent as Bearer. */
 export type AnthropicCredential = string | { readonly token: string }
@@ -54,7 +54,7 @@ export function anthropic (options: ProviderOptions = {}): Provider<AnthropicCre
     serverCredential: options.apiKey,
     headers: HEADERS,
     accountHeaders: [WORKSPACE],
-    ownHeaders: ['authorization', 'x-api-key', VERSION, BETA, WORKSPACE],
+    reservedHeaders: ['authorization', 'x-api-key', VERSION, BETA, WORKSPACE],
     locate: () => PLACE,
     clientCredential,
     request (action, { base, batchId, credential, headers }) {
@@ -63,7 +63,7 @@ export function anthropic (options: ProviderOptions = {}): Provider<AnthropicCre
       if (action === 'retrieve') return { method: 'GET', path: batch, headers: sent }
       return { method: 'POST', path: `${batch}/cancel`, headers: sent }
     },
-    idIn: ({ id }) => id,
+    batchIdOf: ({ id }) => id,
     batch: (body, { batchId }) => Value.Check(MessageBatch, body) ? toBatch(body, batchId) : undefined
   }
 }
@@ -93,20 +93,20 @@ type MessageBatch = Static<typeof MessageBatch> & Record<string, unknown>
 function toBatch (body: MessageBatch, batchId: string): Batch {
   const { processing, succeeded, errored, canceled, expired } = body.request_counts
   const status = statusOf(body)
-  return wholeBatch({
+  return completeBatch({
     id: batchId,
     endpoint: '/v1/messages',
     // Every batch expires a day after it was made.
     completion_window: '24h',
     status,
     // The results are read by the id of the batch, once there are any.
-    output_file_id: toldString(body['results_url']) === null ? null : batchId,
-    created_at: toldSeconds(body['created_at']) ?? 0,
+    output_file_id: stringOrNull(body['results_url']) === null ? null : batchId,
+    created_at: unixSeconds(body['created_at']) ?? 0,
     // A batch is processed from the moment it is made.
-    in_progress_at: toldSeconds(body['created_at']),
-    expires_at: toldSeconds(body['expires_at']),
-    cancelling_at: toldSeconds(body['cancel_initiated_at']),
-    ...toldEnd(status, body['ended_at']),
+    in_progress_at: unixSeconds(body['created_at']),
+    expires_at: unixSeconds(body['expires_at']),
+    cancelling_at: unixSeconds(body['cancel_initiated_at']),
+    ...endTimestamp(status, body['ended_at']),
     request_counts: { total: processing + succeeded + errored + canceled + expired, completed: succeeded, failed: errored + expired },
     provider_batch: body
   })
@@ -116,6 +116,6 @@ function toBatch (body: MessageBatch, batchId: string): Batch {
 function statusOf ({ processing_status: told, request_counts: { succeeded, errored, canceled, expired }, ...body }: MessageBatch): BatchStatus {
   if (told === 'in_progress') return 'in_progress'
   if (told === 'canceling') return 'cancelling'
-  if (canceled > 0 && toldString(body['cancel_initiated_at']) !== null) return 'cancelled'
+  if (canceled > 0 && stringOrNull(body['cancel_initiated_at']) !== null) return 'cancelled'
   return expired > 0 && succeeded + errored === 0 ? 'expired' : 'completed'
 }

@@ -3,14 +3,14 @@ import { Type } from '@sinclair/typebox'
 import { isBatch } from '../../schemas/batch.js'
 import { FST_BATCH_CANCEL_INVALID_OPTION, invalidHeader } from '../errors.js'
 import { headerOf } from '../headers.js'
-import { idIn, toBatch } from './openai.js'
-import { bearerToken, checkProviderOptions, isToken, type Place, type Provider, type ProviderOptions, type Setting } from './provider.js'
+import { batchIdOf, toBatch } from './openai.js'
+import { bearerToken, checkProviderOptions, isToken, type Place, type Provider, type ProviderOptions, type Resolvable } from './provider.js'
 
 export interface AzureOptions extends ProviderOptions {
   /** The key of the resource, sent as `api-key`. Not together with `entraToken`. Default: the client's own credential. */
-  readonly apiKey?: Setting | undefined
+  readonly apiKey?: Resolvable | undefined
   /** An access token of Microsoft Entra ID for `https://cognitiveservices.azure.com/.default`, sent as Bearer; a function fetches it anew. */
-  readonly entraToken?: Setting | undefined
+  readonly entraToken?: Resolvable | undefined
   /** The name of the resource, the first label of its host. Default: what the client's header says. */
   readonly resourceName?: string | undefined
   /** `v1`, `preview` or the date of a version. Default: what the client's header says, else `2024-10-21`. */
@@ -103,7 +103,7 @@ function azure (kind: Kind, options: AzureOptions): Provider<AzureCredential> {
     headers: { ...HEADERS, [kind.header]: Type.String({ pattern: kind.pattern.source, description: kind.description }) },
     accountHeaders: [kind.header, AD_TOKEN],
     chosen: own === undefined ? {} : { [kind.header]: told => placeTold(kind, told)?.base.origin === own.base.origin },
-    ownHeaders: ['authorization', 'api-key', 'ocp-apim-subscription-key', 'x-api-key'],
+    reservedHeaders: ['authorization', 'api-key', 'ocp-apim-subscription-key', 'x-api-key'],
     locate ({ headers, hasBase }) {
       refuseModes(headers)
       return hasBase ? ELSEWHERE : own ?? chosenPlace(kind, headers)
@@ -117,7 +117,7 @@ function azure (kind: Kind, options: AzureOptions): Provider<AzureCredential> {
       if (action === 'retrieve') return { method: 'GET', path: batch + query, headers: sent }
       return { method: 'POST', path: `${batch}/cancel${query}`, headers: sent }
     },
-    idIn,
+    batchIdOf,
     batch: (body, { batchId }) => isBatch(body) ? body : toBatch(body, batchId)
   }
 }
@@ -158,7 +158,7 @@ function clientCredential (headers: IncomingHttpHeaders): AzureCredential | unde
 const authorized = (credential: AzureCredential): Record<string, string> =>
   typeof credential === 'string' ? { 'api-key': credential } : { authorization: `Bearer ${credential.token}` }
 
-function tokenSetting (setting: Setting | undefined): Setting<AzureCredential> | undefined {
+function tokenSetting (setting: Resolvable | undefined): Resolvable<AzureCredential> | undefined {
   if (typeof setting !== 'function') return setting === undefined ? undefined : { token: setting }
   return async call => {
     const token = await setting(call)

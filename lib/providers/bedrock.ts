@@ -1,19 +1,19 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Type } from '@sinclair/typebox'
 import type { Batch, BatchRequestCounts, BatchStatus } from '../../schemas/batch.js'
-import { wholeBatch } from '../batch.js'
-import { isObject } from '../error-shape.js'
+import { completeBatch } from '../batch/complete-batch.js'
+import { isObject } from '../is-object.js'
 import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidHeader, invalidId } from '../errors.js'
 import { headerOf } from '../headers.js'
-import { bearerToken, checkProviderOptions, chosenBy, type Base, type Place, type Provider, type ProviderOptions, type Setting } from './provider.js'
+import { bearerToken, checkProviderOptions, pinnedBy, type Base, type Place, type Provider, type ProviderOptions, type Resolvable } from './provider.js'
 import { createSigner, type AwsKeys, type Sign } from './sigv4.js'
-import { isNothing, toldErrors, toldSeconds, toldString } from './told.js'
+import { isEmptyBody, batchErrors, unixSeconds, stringOrNull } from './parse-fields.js'
 
 export interface BedrockOptions extends ProviderOptions {
   /** The AWS region. Default: of the ARN, else the client's `x-portkey-aws-region`. */
   readonly region?: string | undefined
   /** The server's AWS keys, or a function that finds them, such as `fromNodeProviderChain()` of `@aws-sdk/credential-providers`. */
-  readonly credentials?: Setting<AwsKeys> | (() => Promise<AwsKeys>) | undefined
+  readonly credentials?: Resolvable<AwsKeys> | (() => Promise<AwsKeys>) | undefined
 }
 
 /** A Bedrock API key, or keys of AWS to sign with. */
@@ -100,8 +100,8 @@ export function bedrockSignedBy (sign: Sign) {
       id: ID,
       headers: HEADERS,
       accountHeaders: [...Object.keys(HEADERS), ROLE],
-      chosen: chosenBy({ [REGION]: region }),
-      ownHeaders: ['authorization', 'x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256'],
+      chosen: pinnedBy({ [REGION]: region }),
+      reservedHeaders: ['authorization', 'x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256'],
       locate ({ batchId, headers, hasBase }) {
         if (headerOf(headers, ROLE) !== undefined) throw invalidHeader(ROLE, `is not taken: ${NO_ROLES}`)
         // A client that encodes ids by itself encodes what was encoded before.
@@ -118,9 +118,9 @@ export function bedrockSignedBy (sign: Sign) {
         if (typeof credential === 'string') return { ...request, headers: { authorization: `Bearer ${credential}` } }
         return { ...request, headers: await sign({ ...request, origin: base.origin }, credential, place.region) }
       },
-      idIn: ({ jobArn }) => jobArn,
+      batchIdOf: ({ jobArn }) => jobArn,
       batch (body, { batchId }, action) {
-        if (action === 'cancel' && isNothing(body)) return null
+        if (action === 'cancel' && isEmptyBody(body)) return null
         return toBatch(body, batchId)
       },
       errorCode: bedrockErrorCode
@@ -167,7 +167,7 @@ function broughtKeys (headers: IncomingHttpHeaders): AwsKeys {
   return { accessKeyId: brought(KEY_ID), secretAccessKey: brought(SECRET), sessionToken: headerOf(headers, SESSION) }
 }
 
-const found = (find: Extract<Setting<AwsKeys>, Function>): Setting<AwsKeys> => async (call) => {
+const found = (find: Extract<Resolvable<AwsKeys>, Function>): Resolvable<AwsKeys> => async (call) => {
   const keys = await find(call)
   if (keys === undefined || areKeys(keys)) return keys
   throw internalError('bedrock({ credentials }) gave something else than { accessKeyId, secretAccessKey, sessionToken? }.')
@@ -197,27 +197,27 @@ const UNBEGUN: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['validating', 'e
 
 function toBatch (job: unknown, id: string): Batch | undefined {
   if (!isObject(job)) return undefined
-  const told = toldString(job['status'])
+  const told = stringOrNull(job['status'])
   const status = told !== null && Object.hasOwn(STATUSES, told) ? STATUSES[told] : undefined
   if (status === undefined) return undefined
-  const ended = toldSeconds(job['endTime'])
+  const ended = unixSeconds(job['endTime'])
   const hours = job['timeoutDurationInHours']
-  const name = toldString(job['jobName'])
-  return wholeBatch({
+  const name = stringOrNull(job['jobName'])
+  return completeBatch({
     id,
-    model: toldString(job['modelId']),
-    errors: toldErrors(job['message']),
+    model: stringOrNull(job['modelId']),
+    errors: batchErrors(job['message']),
     input_file_id: s3Uri(job['inputDataConfig'], 's3InputDataConfig') ?? '',
     completion_window: Number.isInteger(hours) ? `${hours}h` : '',
     status,
     // The place under which the files of the job are, each in a folder named by the job.
     output_file_id: UNBEGUN.has(status) ? null : s3Uri(job['outputDataConfig'], 's3OutputDataConfig'),
-    created_at: toldSeconds(job['submitTime']) ?? 0,
-    expires_at: toldSeconds(job['jobExpirationTime']),
+    created_at: unixSeconds(job['submitTime']) ?? 0,
+    expires_at: unixSeconds(job['jobExpirationTime']),
     completed_at: status === 'completed' ? ended : null,
     failed_at: status === 'failed' ? ended : null,
     expired_at: status === 'expired' ? ended : null,
-    cancelling_at: status === 'cancelling' ? toldSeconds(job['lastModifiedTime']) : null,
+    cancelling_at: status === 'cancelling' ? unixSeconds(job['lastModifiedTime']) : null,
     cancelled_at: status === 'cancelled' ? ended : null,
     request_counts: toCounts(job),
     metadata: name === null ? null : { jobName: name },
@@ -227,7 +227,7 @@ function toBatch (job: unknown, id: string): Batch | undefined {
 
 function s3Uri (config: unknown, kind: string): string | null {
   const s3 = isObject(config) ? config[kind] : undefined
-  return isObject(s3) ? toldString(s3['s3Uri']) : null
+  return isObject(s3) ? stringOrNull(s3['s3Uri']) : null
 }
 
 /** Without a total none is told; of the others those that are not told are none yet. */

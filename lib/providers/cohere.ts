@@ -1,8 +1,8 @@
 import { BatchRequestCounts, type Batch, type BatchStatus } from '../../schemas/batch.js'
-import { wholeBatch } from '../batch.js'
-import { isObject } from '../error-shape.js'
+import { completeBatch } from '../batch/complete-batch.js'
+import { isObject } from '../is-object.js'
 import { bearerToken, checkProviderOptions, type Base, type Provider, type ProviderOptions } from './provider.js'
-import { toldAs, toldErrors, toldSeconds, toldString } from './told.js'
+import { valueOrNull, batchErrors, unixSeconds, stringOrNull } from './parse-fields.js'
 
 const PLACE = { base: { origin: 'https://api.cohere.com', path: '' } as Base }
 
@@ -30,7 +30,7 @@ export function cohere (options: ProviderOptions = {}): Provider<string> {
     baseUrl: options.baseUrl,
     serverCredential: options.apiKey,
     id: /^[A-Za-z0-9][\w.-]{0,254}$/,
-    ownHeaders: ['authorization'],
+    reservedHeaders: ['authorization'],
     locate: () => PLACE,
     clientCredential: bearerToken,
     request (action, { base, batchId, credential }) {
@@ -38,7 +38,7 @@ export function cohere (options: ProviderOptions = {}): Provider<string> {
       const headers = { authorization: `Bearer ${credential}` }
       return action === 'cancel' ? { method: 'POST', path: `${batch}:cancel`, headers } : { method: 'GET', path: batch, headers }
     },
-    idIn: ({ batch }) => isObject(batch) ? batch['id'] : undefined,
+    batchIdOf: ({ batch }) => isObject(batch) ? batch['id'] : undefined,
     batch (body, { batchId }, action) {
       if (!isObject(body)) return undefined
       if (action === 'cancel' && Object.keys(body).length === 0) return null
@@ -51,16 +51,16 @@ function toBatch (told: unknown, batchId: string): Batch | undefined {
   if (!isObject(told)) return undefined
   const status = Object.hasOwn(STATUSES, String(told['status'])) ? STATUSES[String(told['status'])] : undefined
   if (status === undefined) return undefined
-  return wholeBatch({
+  return completeBatch({
     id: batchId,
-    model: toldString(told['model']),
+    model: stringOrNull(told['model']),
     // The reason of any other status is no error.
-    errors: status === 'failed' ? toldErrors(told['status_reason']) : null,
-    input_file_id: toldString(told['input_dataset_id']) ?? '',
+    errors: status === 'failed' ? batchErrors(told['status_reason']) : null,
+    input_file_id: stringOrNull(told['input_dataset_id']) ?? '',
     status,
-    output_file_id: toldString(told['output_dataset_id']),
-    created_at: toldSeconds(told['created_at']) ?? 0,
-    request_counts: toldAs(BatchRequestCounts, { total: told['num_records'], completed: told['num_successful_records'], failed: told['num_failed_records'] }),
+    output_file_id: stringOrNull(told['output_dataset_id']),
+    created_at: unixSeconds(told['created_at']) ?? 0,
+    request_counts: valueOrNull(BatchRequestCounts, { total: told['num_records'], completed: told['num_successful_records'], failed: told['num_failed_records'] }),
     provider_batch: told
   })
 }

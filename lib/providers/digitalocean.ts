@@ -1,4 +1,4 @@
-import { isObject } from '../error-shape.js'
+import { isObject } from '../is-object.js'
 import { toBatch } from './openai.js'
 import { bearerToken, checkProviderOptions, type Base, type Provider, type ProviderOptions } from './provider.js'
 
@@ -19,7 +19,7 @@ export function digitalocean (options: ProviderOptions = {}): Provider<string> {
     baseUrl: options.baseUrl,
     serverCredential: options.apiKey,
     id: /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
-    ownHeaders: ['authorization', 'content-type'],
+    reservedHeaders: ['authorization', 'content-type'],
     locate: () => PLACE,
     clientCredential: bearerToken,
     request (action, { base, batchId, credential }) {
@@ -27,7 +27,7 @@ export function digitalocean (options: ProviderOptions = {}): Provider<string> {
       const headers = { authorization: `Bearer ${credential}`, 'content-type': 'application/json' }
       return action === 'cancel' ? { method: 'POST', path: `${batch}/cancel`, headers } : { method: 'GET', path: batch, headers }
     },
-    idIn: ({ batch_id: id }) => id,
+    batchIdOf: ({ batch_id: id }) => id,
     batch: (body, { batchId }) => isObject(body) && typeof body['batch_id'] === 'string' ? toBatch(body, batchId) : undefined
   }
 }

@@ -1,14 +1,15 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
-import { isObject, readErrorBody } from '../error-shape.js'
+import { parseErrorBody } from '../forwarder/error-body.js'
+import { isObject } from '../is-object.js'
 import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidHeader, invalidResponse, ProviderError, type ErrorDetails } from '../errors.js'
-import type { Batch, BatchAnswer, BatchCall, BatchForwarder, ProviderTraits } from '../forwarder.js'
+import type { Batch, BatchResult, BatchCall, BatchForwarder, ProviderTraits } from '../forwarder/types.js'
 import { headerOf } from '../headers.js'
-import { operationOf, whenOver } from '../operation.js'
-import { keepText } from '../verbatim.js'
-import { builtIn } from './index.js'
-import { checkNames, isRefusal, isToken, parseBase, type Action, type Base, type Provider, type Refusal, type Target } from './provider.js'
-import { createUpstream, OWN_HEADERS, type UpstreamAnswer } from './upstream.js'
+import { operationOf, whenOver } from '../forwarder/lifetime.js'
+import { keepText } from '../batch/raw-json.js'
+import { builtIn } from './registry.js'
+import { checkNames, isUnsupported, isToken, parseBase, type Action, type Base, type Provider, type Refusal, type Target } from './provider.js'
+import { createUpstream, OWN_HEADERS, type UpstreamAnswer } from './http-client.js'
 
 export interface ForwardOptions {
   /** The providers that are served, by the name that `x-portkey-provider` gives. Default: `builtIn`. */
@@ -92,7 +93,7 @@ export function forwardToProviders (options: ForwardOptions = {}): Required<Batc
     return base
   }
 
-  async function ask (action: Action, call: BatchCall): Promise<BatchAnswer> {
+  async function ask (action: Action, call: BatchCall): Promise<BatchResult> {
     const target = preparedFor(call) ?? await prepare(call)
     const { provider, base, extraHeaders } = target
     const { method, path, headers, body } = await provider.request(action, target)
@@ -105,7 +106,7 @@ export function forwardToProviders (options: ForwardOptions = {}): Required<Batc
   return {
     cancel: (call) => ask('cancel', call),
     // No read goes without a batch.
-    retrieve: (call) => ask('retrieve', call) as Promise<BatchAnswer<Batch>>,
+    retrieve: (call) => ask('retrieve', call) as Promise<BatchResult<Batch>>,
     shareKey (call) {
       const target = preparedFor(call)
       // A hook in between sent another call than this one: it shares with nobody.
@@ -117,7 +118,7 @@ export function forwardToProviders (options: ForwardOptions = {}): Required<Batc
 
 /** What makes two reads the same: all of the request but its signature. Hashed, since it holds the credential and is kept. */
 function readKey ({ provider, base, place, batchId, credential, extraHeaders, headers }: Prepared): string {
-  const names = [...Object.keys(provider.headers ?? {}), ...provider.accountHeaders ?? [], ...provider.ownHeaders]
+  const names = [...Object.keys(provider.headers ?? {}), ...provider.accountHeaders ?? [], ...provider.reservedHeaders]
   const own = provider.serverCredential === undefined ? names.map(name => headers[name]) : []
   return createHash('sha256').update(JSON.stringify([base, place, batchId, credential, extraHeaders, own])).digest('base64')
 }
@@ -132,7 +133,7 @@ const traitsOf = ({ refusal, id, headers }: Provider | Refusal): ProviderTraits 
 function providerOf (served: ReadonlyMap<string, Provider | Refusal>, { provider: name }: BatchCall): Provider {
   const provider = served.get(name)
   // The plugin lets only served providers through: this is a hook that changed the name.
-  if (provider === undefined || isRefusal(provider)) throw internalError(`No provider '${name}' is served.`)
+  if (provider === undefined || isUnsupported(provider)) throw internalError(`No provider '${name}' is served.`)
   return provider
 }
 
@@ -161,12 +162,12 @@ function rememberLast<T> (read: (text: string) => T): (text: string) => T {
 /** Never sent on: what belongs to one connection, to the message, or is a secret of the client for somebody else. */
 const NEVER_FORWARDED = /^(connection|keep-alive|proxy-.+|te|trailer|transfer-encoding|upgrade|expect|host|content-.+|cookie|authorization|accept|accept-encoding|user-agent|x-http-method.*|x-method-override|.*api-key|.*-subscription-key|(x-amz|x-goog|x-ibm|x-dashscope|x-portkey|openai|anthropic)-.+)$/
 
-function forwardedHeaders ({ ownHeaders }: Provider, { headers }: BatchCall): Record<string, string> {
+function forwardedHeaders ({ reservedHeaders }: Provider, { headers }: BatchCall): Record<string, string> {
   const names = headerOf(headers, 'x-portkey-forward-headers')
   const forwarded: Record<string, string> = {}
   for (const name of names?.toLowerCase().split(',').map(part => part.trim()) ?? []) {
     const value = headerOf(headers, name)
-    if (value !== undefined && !NEVER_FORWARDED.test(name) && !ownHeaders.includes(name)) forwarded[name] = value
+    if (value !== undefined && !NEVER_FORWARDED.test(name) && !reservedHeaders.includes(name)) forwarded[name] = value
   }
   return forwarded
 }
@@ -176,7 +177,7 @@ function readBatch (answer: UpstreamAnswer, target: Prepared, action: Action): B
   if (status >= 400 && status <= 599) throw providerError(answer, target)
   if (status < 200 || status > 299) throw invalidResponse(`The provider answered ${status}.`)
   const body = parseJson(text)
-  if (isObject(body) && isAnother(target.provider.idIn?.(body), target.batchId)) throw invalidResponse('The provider answered another batch.')
+  if (isObject(body) && isAnother(target.provider.batchIdOf?.(body), target.batchId)) throw invalidResponse('The provider answered another batch.')
   const batch = target.provider.batch(body, target, action)
   if (batch === undefined || (batch === null && action === 'retrieve')) throw invalidResponse(`The provider answered ${status} without a batch.`)
   if (isObject(body)) keepText(body, text)
@@ -206,7 +207,7 @@ function providerError (answer: UpstreamAnswer, { provider, credential }: Prepar
   const headers = Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, typeof value === 'string' ? mask(value) : value]))
   const body = parseJson(text)
   const plain = body === undefined && !text.includes('<') ? text : undefined
-  const details: ErrorDetails = readErrorBody(body ?? plain) ?? { message: `The provider answered ${status}.` }
+  const details: ErrorDetails = parseErrorBody(body ?? plain) ?? { message: `The provider answered ${status}.` }
   return new ProviderError(status, { ...details, code: details.code ?? provider.errorCode?.(headers) }, headers)
 }
 

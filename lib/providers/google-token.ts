@@ -1,5 +1,6 @@
 import { createHash, createPrivateKey } from 'node:crypto'
-import { isObject, readErrorBody } from '../error-shape.js'
+import { parseErrorBody } from '../forwarder/error-body.js'
+import { isObject } from '../is-object.js'
 import { BatchCancelError, internalError, ProviderError, unsent } from '../errors.js'
 import { isToken } from './provider.js'
 
@@ -100,7 +101,7 @@ function refusalOf (error: unknown): BatchCancelError | ProviderError {
   // No token, so no request: nothing was sent to the provider.
   if (status === undefined) return unsent(error)
   const data = response?.data
-  const details = readErrorBody(data) ?? { message: `Google's token endpoint answered ${status}.` }
+  const details = parseErrorBody(data) ?? { message: `Google's token endpoint answered ${status}.` }
   const kind = isObject(data) && typeof data['error'] === 'string' ? data['error'] : null
   // A token endpoint that fails has sent nothing to the provider, either.
   if (status >= 500) return unsent(error)

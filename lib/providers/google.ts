@@ -1,10 +1,10 @@
 import { Type } from '@sinclair/typebox'
 import type { Batch, BatchRequestCounts, BatchStatus } from '../../schemas/batch.js'
-import { wholeBatch } from '../batch.js'
-import { isObject } from '../error-shape.js'
+import { completeBatch } from '../batch/complete-batch.js'
+import { isObject } from '../is-object.js'
 import { headerOf } from '../headers.js'
 import { bearerToken, checkProviderOptions, type Base, type Provider, type ProviderOptions } from './provider.js'
-import { isNothing, toldEnd, toldSeconds, toldString } from './told.js'
+import { isEmptyBody, endTimestamp, unixSeconds, stringOrNull } from './parse-fields.js'
 
 const KEY = 'x-goog-api-key'
 
@@ -26,16 +26,16 @@ export function google (options: ProviderOptions = {}): Provider<string> {
     id: /^(batches(\/|%2[Ff]))?[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/,
     headers: { [KEY]: Type.String({ pattern: '^[\\x21-\\x7e]{1,512}$', description: 'The key of the Gemini API; it wins over `Authorization`.' }) },
     accountHeaders: [KEY],
-    ownHeaders: [KEY, 'authorization', 'x-goog-user-project'],
+    reservedHeaders: [KEY, 'authorization', 'x-goog-user-project'],
     locate: () => PLACE,
     clientCredential: (headers) => headerOf(headers, KEY) ?? bearerToken(headers),
     request (action, { base, batchId, credential }) {
       const name = encodeURIComponent(batchId.replace(/^batches(\/|%2f)/i, ''))
       return googleRequest(action, `${base.path}/batches/${name}`, { [KEY]: credential })
     },
-    idIn: ({ name }) => name,
+    batchIdOf: ({ name }) => name,
     batch (body, { batchId }, action) {
-      if (action === 'cancel' && isNothing(body)) return null
+      if (action === 'cancel' && isEmptyBody(body)) return null
       return toBatch(body, batchId)
     }
   }
@@ -51,22 +51,22 @@ function toBatch (operation: unknown, id: string): Batch | undefined {
   const { metadata, response, error } = operation
   const status = toldState(metadata['state'])
   if (status === undefined) return undefined
-  return wholeBatch({
+  return completeBatch({
     id,
-    model: toldString(metadata['model']),
+    model: stringOrNull(metadata['model']),
     // The operation of a cancelled batch ends with an error, too.
     errors: status === 'cancelled' ? null : toldStatus(error),
     input_file_id: toldIn(metadata['inputConfig'], 'fileName') ?? '',
     status,
     output_file_id: toldIn(metadata['output'], 'responsesFile') ?? toldIn(response, 'responsesFile'),
-    created_at: toldSeconds(metadata['createTime']) ?? 0,
-    ...toldEnd(status, metadata['endTime']),
+    created_at: unixSeconds(metadata['createTime']) ?? 0,
+    ...endTimestamp(status, metadata['endTime']),
     request_counts: toCounts(metadata['batchStats']),
     provider_batch: operation
   })
 }
 
-const toldIn = (value: unknown, key: string) => isObject(value) ? toldString(value[key]) : null
+const toldIn = (value: unknown, key: string) => isObject(value) ? stringOrNull(value[key]) : null
 
 function toCounts (stats: unknown): BatchRequestCounts | null {
   if (!isObject(stats)) return null

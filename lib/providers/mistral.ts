@@ -1,8 +1,8 @@
 import { BatchMetadata, BatchRequestCounts, type Batch, type BatchStatus } from '../../schemas/batch.js'
-import { wholeBatch } from '../batch.js'
-import { isObject } from '../error-shape.js'
+import { completeBatch } from '../batch/complete-batch.js'
+import { isObject } from '../is-object.js'
 import { bearerToken, checkProviderOptions, type Place, type Provider, type ProviderOptions } from './provider.js'
-import { toldAs, toldEnd, toldErrors, toldSeconds, toldString } from './told.js'
+import { valueOrNull, endTimestamp, batchErrors, unixSeconds, stringOrNull } from './parse-fields.js'
 
 const PLACE: Place = { base: { origin: 'https://api.mistral.ai', path: '/v1' } }
 
@@ -28,7 +28,7 @@ export function mistral (options: ProviderOptions = {}): Provider<string> {
     baseUrl: options.baseUrl,
     serverCredential: options.apiKey,
     id: /^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/,
-    ownHeaders: ['authorization'],
+    reservedHeaders: ['authorization'],
     locate: () => PLACE,
     clientCredential: bearerToken,
     request (action, { base, batchId, credential }) {
@@ -36,7 +36,7 @@ export function mistral (options: ProviderOptions = {}): Provider<string> {
       const headers = { authorization: `Bearer ${credential}` }
       return action === 'retrieve' ? { method: 'GET', path: job, headers } : { method: 'POST', path: `${job}/cancel`, headers }
     },
-    idIn: ({ id }) => id,
+    batchIdOf: ({ id }) => id,
     batch: (body, { batchId }) => toBatch(body, batchId)
   }
 }
@@ -47,21 +47,21 @@ function toBatch (body: unknown, batchId: string): Batch | undefined {
   const status = STATUSES.get(body['status'])
   if (status === undefined) return undefined
   const counts = { total: body['total_requests'], completed: body['succeeded_requests'], failed: body['failed_requests'] }
-  return wholeBatch({
+  return completeBatch({
     id: batchId,
-    endpoint: toldString(body['endpoint']) ?? '',
-    model: toldString(body['model']),
+    endpoint: stringOrNull(body['endpoint']) ?? '',
+    model: stringOrNull(body['model']),
     // A job that succeeded lists the errors of its requests there, too.
-    errors: status === 'failed' ? toldErrors(body['errors']) : null,
-    input_file_id: Array.isArray(body['input_files']) ? toldString(body['input_files'][0]) ?? '' : '',
+    errors: status === 'failed' ? batchErrors(body['errors']) : null,
+    input_file_id: Array.isArray(body['input_files']) ? stringOrNull(body['input_files'][0]) ?? '' : '',
     status,
-    output_file_id: toldString(body['output_file']),
-    error_file_id: toldString(body['error_file']),
-    created_at: toldSeconds(body['created_at']) ?? 0,
-    in_progress_at: toldSeconds(body['started_at']),
-    ...toldEnd(status, body['completed_at']),
-    request_counts: toldAs(BatchRequestCounts, counts),
-    metadata: toldAs(BatchMetadata, body['metadata']),
+    output_file_id: stringOrNull(body['output_file']),
+    error_file_id: stringOrNull(body['error_file']),
+    created_at: unixSeconds(body['created_at']) ?? 0,
+    in_progress_at: unixSeconds(body['started_at']),
+    ...endTimestamp(status, body['completed_at']),
+    request_counts: valueOrNull(BatchRequestCounts, counts),
+    metadata: valueOrNull(BatchMetadata, body['metadata']),
     provider_batch: body
   })
 }

@@ -1,5 +1,5 @@
 import { isBatch, type BatchStatus } from '../../schemas/batch.js'
-import { idIn, toBatch } from './openai.js'
+import { batchIdOf, toBatch } from './openai.js'
 import { bearerToken, checkProviderOptions, type Base, type Provider, type ProviderOptions } from './provider.js'
 
 const PLACE = { base: { origin: 'https://api.novita.ai', path: '/openai/v1' } as Base }
@@ -20,7 +20,7 @@ export function novita (options: ProviderOptions = {}): Provider<string> {
     baseUrl: options.baseUrl,
     serverCredential: options.apiKey,
     id: /^[A-Za-z0-9][\w.-]{0,254}$/,
-    ownHeaders: ['authorization', 'content-type'],
+    reservedHeaders: ['authorization', 'content-type'],
     locate: () => PLACE,
     clientCredential: bearerToken,
     request (action, { base, batchId, credential }) {
@@ -28,7 +28,7 @@ export function novita (options: ProviderOptions = {}): Provider<string> {
       const headers = { authorization: `Bearer ${credential}`, 'content-type': 'application/json' }
       return action === 'cancel' ? { method: 'POST', path: `${batch}/cancel`, headers } : { method: 'GET', path: batch, headers }
     },
-    idIn,
+    batchIdOf,
     batch: (body, { batchId }) => isBatch(body) ? body : toBatch(body, batchId, STATUSES)
   }
 }

@@ -1,10 +1,10 @@
 import { Type, type TSchema } from '@sinclair/typebox'
 import { BATCH_STATUSES, BatchMetadata, BatchRequestCounts, BatchUsage, isBatch, type Batch, type BatchStatus } from '../../schemas/batch.js'
-import { wholeBatch } from '../batch.js'
-import { isObject } from '../error-shape.js'
+import { completeBatch } from '../batch/complete-batch.js'
+import { isObject } from '../is-object.js'
 import { headerOf } from '../headers.js'
 import { bearerToken, checkProviderOptions, parseBase, type Base, type Provider, type ProviderOptions } from './provider.js'
-import { toldAs, toldErrors, toldSeconds, toldString } from './told.js'
+import { valueOrNull, batchErrors, unixSeconds, stringOrNull } from './parse-fields.js'
 
 /** How a provider speaks OpenAI's shape: all that is its own. */
 export interface Dialect {
@@ -63,7 +63,7 @@ function speaking (dialect: Dialect, name: string, options: ProviderOptions): Pr
     serverCredential: options.apiKey,
     headers: Object.fromEntries(sends.map(([header, { schema }]) => [header, schema])),
     accountHeaders: sends.filter(([, { account }]) => account === true).map(([header]) => header),
-    ownHeaders: ['authorization', ...sends.map(([, { as }]) => as)],
+    reservedHeaders: ['authorization', ...sends.map(([, { as }]) => as)],
     locate: () => place,
     clientCredential: bearerToken,
     request (action, { base, batchId, credential, headers }) {
@@ -77,7 +77,7 @@ function speaking (dialect: Dialect, name: string, options: ProviderOptions): Pr
       if (dialect.cancelMethod === 'DELETE') return { method: 'DELETE', path: batch, headers: sent }
       return { method: 'POST', path: `${batch}/cancel`, headers: sent }
     },
-    idIn,
+    batchIdOf,
     batch: (body, target) => isBatch(body) ? body : toBatch(body, target.batchId, dialect.statuses)
   }
 }
@@ -87,46 +87,46 @@ export function toBatch (body: unknown, batchId: string, statuses: NonNullable<D
   if (!isObject(body) || !isNamedBatch(body)) return undefined
   const status = toStatus(body, statuses)
   if (status === undefined) return undefined
-  return wholeBatch({
+  return completeBatch({
     id: batchId,
-    endpoint: toldString(body['endpoint']) ?? '',
-    model: toldString(body['model']),
-    errors: toldErrors(body['errors']),
-    input_file_id: toldString(body['input_file_id']) ?? '',
-    completion_window: toldString(body['completion_window']) ?? '',
+    endpoint: stringOrNull(body['endpoint']) ?? '',
+    model: stringOrNull(body['model']),
+    errors: batchErrors(body['errors']),
+    input_file_id: stringOrNull(body['input_file_id']) ?? '',
+    completion_window: stringOrNull(body['completion_window']) ?? '',
     status,
-    output_file_id: toldString(body['output_file_id']),
-    error_file_id: toldString(body['error_file_id']),
-    created_at: toldSeconds(body['created_at']) ?? 0,
-    in_progress_at: toldSeconds(body['in_progress_at']),
-    expires_at: toldSeconds(body['expires_at']),
-    finalizing_at: toldSeconds(body['finalizing_at']),
-    completed_at: toldSeconds(body['completed_at']),
-    failed_at: toldSeconds(body['failed_at']),
-    expired_at: toldSeconds(body['expired_at']),
-    cancelling_at: toldSeconds(body['cancelling_at']),
-    cancelled_at: toldSeconds(body['cancelled_at']),
+    output_file_id: stringOrNull(body['output_file_id']),
+    error_file_id: stringOrNull(body['error_file_id']),
+    created_at: unixSeconds(body['created_at']) ?? 0,
+    in_progress_at: unixSeconds(body['in_progress_at']),
+    expires_at: unixSeconds(body['expires_at']),
+    finalizing_at: unixSeconds(body['finalizing_at']),
+    completed_at: unixSeconds(body['completed_at']),
+    failed_at: unixSeconds(body['failed_at']),
+    expired_at: unixSeconds(body['expired_at']),
+    cancelling_at: unixSeconds(body['cancelling_at']),
+    cancelled_at: unixSeconds(body['cancelled_at']),
     // Zhipu tells the counts beside the other fields.
-    request_counts: toldAs(BatchRequestCounts, body['request_counts']) ?? toldAs(BatchRequestCounts, { total: body['total'], completed: body['completed'], failed: body['failed'] }),
-    usage: toldAs(BatchUsage, body['usage']),
-    metadata: toldAs(BatchMetadata, body['metadata']),
+    request_counts: valueOrNull(BatchRequestCounts, body['request_counts']) ?? valueOrNull(BatchRequestCounts, { total: body['total'], completed: body['completed'], failed: body['failed'] }),
+    usage: valueOrNull(BatchUsage, body['usage']),
+    metadata: valueOrNull(BatchMetadata, body['metadata']),
     provider_batch: body
   })
 }
 
 /** Some tell it as `batch_id`. */
-export const idIn = ({ id, batch_id: batchId }: Readonly<Record<string, unknown>>) => id ?? batchId
+export const batchIdOf = ({ id, batch_id: batchId }: Readonly<Record<string, unknown>>) => id ?? batchId
 
 /** Other objects of these APIs have a status, too. */
-const isNamedBatch = ({ object = 'batch', ...body }: Record<string, unknown>) => object === 'batch' && toldString(idIn(body)) !== null
+const isNamedBatch = ({ object = 'batch', ...body }: Record<string, unknown>) => object === 'batch' && stringOrNull(batchIdOf(body)) !== null
 
 const STATUSES: ReadonlySet<string> = new Set(BATCH_STATUSES)
 
 function toStatus (body: Record<string, unknown>, own: Readonly<Record<string, BatchStatus>>): BatchStatus | undefined {
-  const told = toldString(body['status'])?.toLowerCase()
+  const told = stringOrNull(body['status'])?.toLowerCase()
   if (told === undefined) return undefined
   if (STATUSES.has(told)) return told as BatchStatus
   if (Object.hasOwn(own, told)) return own[told]
   // Cerebras documents `calling` for a batch whose cancel has begun.
-  return toldSeconds(body['cancelling_at']) !== null && toldSeconds(body['cancelled_at']) === null ? 'cancelling' : undefined
+  return unixSeconds(body['cancelling_at']) !== null && unixSeconds(body['cancelled_at']) === null ? 'cancelling' : undefined
 }

@@ -1,16 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Batch, BatchCall, ProviderTraits } from '../forwarder.js'
+import type { Batch, BatchCall, ProviderTraits } from '../forwarder/types.js'
 import { FST_BATCH_CANCEL_INVALID_OPTION } from '../errors.js'
-import { isObject } from '../error-shape.js'
+import { isObject } from '../is-object.js'
 
 /** What the server sets for a provider: a value, or a function of the call that finds it. */
-export type Setting<T = string> = T | ((call: BatchCall) => T | undefined | Promise<T | undefined>)
+export type Resolvable<T = string> = T | ((call: BatchCall) => T | undefined | Promise<T | undefined>)
 
 export interface ProviderOptions {
   /** Where the provider's API starts; http or https, no userinfo, query or fragment. Default: the provider's own address. */
-  readonly baseUrl?: Setting | undefined
+  readonly baseUrl?: Resolvable | undefined
   /** The server's credential. With it no header of a client chooses another one, or the host or account that it is for. Default: the client's own. */
-  readonly apiKey?: Setting | undefined
+  readonly apiKey?: Resolvable | undefined
 }
 
 export type Action = 'cancel' | 'retrieve'
@@ -22,7 +22,7 @@ export interface Base {
 }
 
 /** What a provider looks at in order to find where a batch is held. */
-export interface Located {
+export interface LocateInput {
   readonly batchId: string
   readonly headers: IncomingHttpHeaders
   /** Whether the operator, or a host that the operator trusts, stands in for the provider's own address. */
@@ -58,17 +58,17 @@ export interface UpstreamRequest {
  */
 export interface Provider<C = unknown, P extends Place = Place> extends ProviderTraits {
   /** The operator's base URL. */
-  readonly baseUrl?: Setting | undefined
+  readonly baseUrl?: Resolvable | undefined
   /** The server's credential. */
-  readonly serverCredential?: Setting<C> | undefined
+  readonly serverCredential?: Resolvable<C> | undefined
   /** The request headers with which a client chooses an account; refused where the server has a credential. */
   readonly accountHeaders?: readonly string[]
   /** By the request header for which an option of the server stands: whether a client says the same. Whoever says otherwise is refused. */
   readonly chosen?: Readonly<Record<string, (told: string) => boolean>>
   /** The upstream headers that are this provider's to set, which no `x-portkey-forward-headers` may add. */
-  readonly ownHeaders: readonly string[]
+  readonly reservedHeaders: readonly string[]
   /** Finds where the batch is held. Throws `invalid_header`, `invalid_batch_id` or `provider_mismatch`. */
-  locate (call: Located): P
+  locate (call: LocateInput): P
   /** The credential that the client brought, if this provider can use it. */
   clientCredential (headers: IncomingHttpHeaders): C | undefined
   request (action: Action, target: Target<C, P>): UpstreamRequest | Promise<UpstreamRequest>
@@ -78,7 +78,7 @@ export interface Provider<C = unknown, P extends Place = Place> extends Provider
    */
   batch (body: unknown, target: Target<C, P>, action: Action): Batch | null | undefined
   /** The id or the full name of the batch that a body shows; a body that shows another one than was asked for is no answer. */
-  idIn? (body: Readonly<Record<string, unknown>>): unknown
+  batchIdOf? (body: Readonly<Record<string, unknown>>): unknown
   /** The code of an error whose body has none. */
   errorCode? (headers: IncomingHttpHeaders): string | undefined
 }
@@ -88,10 +88,10 @@ export interface Refusal extends ProviderTraits {
   readonly refusal: string
 }
 
-export const isRefusal = (provider: Provider | Refusal): provider is Refusal => provider.refusal !== undefined
+export const isUnsupported = (provider: Provider | Refusal): provider is Refusal => provider.refusal !== undefined
 
 /** What options choose, by the header that would; an empty one says that there should be none, one that is not set chooses nothing. */
-export const chosenBy = (options: Readonly<Record<string, string | undefined>>): NonNullable<Provider['chosen']> =>
+export const pinnedBy = (options: Readonly<Record<string, string | undefined>>): NonNullable<Provider['chosen']> =>
   Object.fromEntries(Object.entries(options).filter(([, option]) => option !== undefined).map(([header, option]) => [header, told => told === option]))
 
 const BEARER = /^(?:bearer +)?(?!bearer$)([\x21-\x7e]+)$/i

@@ -1,8 +1,8 @@
 import type { Batch, BatchStatus } from '../../schemas/batch.js'
-import { wholeBatch } from '../batch.js'
-import { isObject } from '../error-shape.js'
+import { completeBatch } from '../batch/complete-batch.js'
+import { isObject } from '../is-object.js'
 import { bearerToken, checkProviderOptions, type Place, type Provider, type ProviderOptions } from './provider.js'
-import { toldEnd, toldErrors, toldSeconds, toldString } from './told.js'
+import { endTimestamp, batchErrors, unixSeconds, stringOrNull } from './parse-fields.js'
 
 const PLACE: Place = { base: { origin: 'https://api.together.ai', path: '/v1' } }
 
@@ -28,7 +28,7 @@ export function together (options: ProviderOptions = {}): Provider<string> {
   return {
     baseUrl: options.baseUrl,
     serverCredential: options.apiKey,
-    ownHeaders: ['authorization'],
+    reservedHeaders: ['authorization'],
     locate: () => PLACE,
     clientCredential: bearerToken,
     request (action, { base, batchId, credential }) {
@@ -36,7 +36,7 @@ export function together (options: ProviderOptions = {}): Provider<string> {
       const headers = { authorization: `Bearer ${credential}` }
       return action === 'retrieve' ? { method: 'GET', path: batch, headers } : { method: 'POST', path: `${batch}/cancel`, headers }
     },
-    idIn: ({ id }) => id,
+    batchIdOf: ({ id }) => id,
     batch: (body, { batchId }) => toBatch(body, batchId)
   }
 }
@@ -46,18 +46,18 @@ function toBatch (body: unknown, batchId: string): Batch | undefined {
   if (!isObject(body)) return undefined
   const status = STATUSES.get(body['status'])
   if (status === undefined) return undefined
-  return wholeBatch({
+  return completeBatch({
     id: batchId,
-    endpoint: toldString(body['endpoint']) ?? '',
-    model: toldString(body['model_id']),
-    errors: toldErrors(body['error']),
-    input_file_id: toldString(body['input_file_id']) ?? '',
+    endpoint: stringOrNull(body['endpoint']) ?? '',
+    model: stringOrNull(body['model_id']),
+    errors: batchErrors(body['error']),
+    input_file_id: stringOrNull(body['input_file_id']) ?? '',
     status,
-    output_file_id: toldString(body['output_file_id']),
-    error_file_id: toldString(body['error_file_id']),
-    created_at: toldSeconds(body['created_at']) ?? 0,
-    expires_at: toldSeconds(body['job_deadline']),
-    ...toldEnd(status, body['completed_at']),
+    output_file_id: stringOrNull(body['output_file_id']),
+    error_file_id: stringOrNull(body['error_file_id']),
+    created_at: unixSeconds(body['created_at']) ?? 0,
+    expires_at: unixSeconds(body['job_deadline']),
+    ...endTimestamp(status, body['completed_at']),
     provider_batch: body
   })
 }

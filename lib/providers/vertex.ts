@@ -1,14 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Type } from '@sinclair/typebox'
 import { BatchMetadata, type Batch, type BatchRequestCounts } from '../../schemas/batch.js'
-import { wholeBatch } from '../batch.js'
-import { isObject } from '../error-shape.js'
+import { completeBatch } from '../batch/complete-batch.js'
+import { isObject } from '../is-object.js'
 import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidHeader, invalidId } from '../errors.js'
 import { headerOf } from '../headers.js'
 import { createTokens, type ServiceAccount } from './google-token.js'
 import { googleRequest, toldCount, toldState, toldStatus } from './google.js'
-import { bearerToken, checkProviderOptions, chosenBy, type Base, type Place, type Provider, type ProviderOptions, type Setting } from './provider.js'
-import { isNothing, toldAs, toldEnd, toldSeconds, toldString } from './told.js'
+import { bearerToken, checkProviderOptions, pinnedBy, type Base, type Place, type Provider, type ProviderOptions, type Resolvable } from './provider.js'
+import { isEmptyBody, valueOrNull, endTimestamp, unixSeconds, stringOrNull } from './parse-fields.js'
 
 /** The key file of a service account: of what is in it, `client_email` and `private_key` are used. */
 export interface ServiceAccountKey extends ServiceAccount {
@@ -21,9 +21,9 @@ export interface VertexOptions extends ProviderOptions {
   /** The region, such as `us-central1` or `global`. Default: the client's `x-portkey-vertex-region`, else that of the id. */
   readonly region?: string | undefined
   /** The server's service account: its key file as an object or as JSON, or a function that finds it. */
-  readonly serviceAccount?: Setting<string | ServiceAccountKey> | undefined
+  readonly serviceAccount?: Resolvable<string | ServiceAccountKey> | undefined
   /** An access token of the server's, rather a function that finds a fresh one. */
-  readonly apiKey?: Setting | undefined
+  readonly apiKey?: Resolvable | undefined
 }
 
 /** An access token, or the service account that gets one. */
@@ -83,8 +83,8 @@ export function vertexWithTokens (accessToken: (account: ServiceAccount) => Prom
       id: ID,
       headers: HEADERS,
       accountHeaders: Object.keys(HEADERS),
-      chosen: chosenBy({ [PROJECT]: project, [REGION]: region }),
-      ownHeaders: ['authorization', 'x-goog-api-key', 'x-goog-user-project'],
+      chosen: pinnedBy({ [PROJECT]: project, [REGION]: region }),
+      reservedHeaders: ['authorization', 'x-goog-api-key', 'x-goog-user-project'],
       locate ({ batchId, headers }) {
         // The plugin let only ids of this grammar through.
         const [, namedProject, namedRegion, job] = ID.exec(batchId) as RegExpExecArray
@@ -99,9 +99,9 @@ export function vertexWithTokens (accessToken: (account: ServiceAccount) => Prom
         const token = typeof credential === 'string' ? credential : await accessToken(credential)
         return googleRequest(action, `${base.path}/${place.name}`, { authorization: `Bearer ${token}` })
       },
-      idIn: ({ name }) => name,
+      batchIdOf: ({ name }) => name,
       batch (body, { batchId }, action) {
-        if (action === 'cancel' && isNothing(body)) return null
+        if (action === 'cancel' && isEmptyBody(body)) return null
         return toBatch(body, batchId)
       }
     }
@@ -155,7 +155,7 @@ function parseJson (text: string): unknown {
 }
 
 /** The server's service account; that it can be one was checked. */
-function accountSetting ({ serviceAccount: setting }: VertexOptions): Setting<ServiceAccount> | undefined {
+function accountSetting ({ serviceAccount: setting }: VertexOptions): Resolvable<ServiceAccount> | undefined {
   if (typeof setting !== 'function') return toAccount(setting)
   return async (call) => {
     const told = await setting(call)
@@ -188,19 +188,19 @@ function toBatch (job: unknown, id: string): Batch | undefined {
   if (!isObject(job)) return undefined
   const status = toldState(job['state'])
   if (status === undefined) return undefined
-  return wholeBatch({
+  return completeBatch({
     id,
-    model: toldString(job['model']),
+    model: stringOrNull(job['model']),
     // A cancelled job carries an error that says so.
     errors: status === 'cancelled' ? null : toldStatus(job['error']),
     input_file_id: inputOf(job['inputConfig']) ?? '',
     status,
     output_file_id: outputOf(job['outputInfo']),
-    created_at: toldSeconds(job['createTime']) ?? 0,
-    in_progress_at: toldSeconds(job['startTime']),
-    ...toldEnd(status, job['endTime']),
+    created_at: unixSeconds(job['createTime']) ?? 0,
+    in_progress_at: unixSeconds(job['startTime']),
+    ...endTimestamp(status, job['endTime']),
     request_counts: toCounts(job['completionStats']),
-    metadata: toldAs(BatchMetadata, job['labels']),
+    metadata: valueOrNull(BatchMetadata, job['labels']),
     provider_batch: job
   })
 }
@@ -208,17 +208,17 @@ function toBatch (job: unknown, id: string): Batch | undefined {
 function inputOf (config: unknown): string | null {
   if (!isObject(config)) return null
   const { gcsSource: gcs, bigquerySource: bigquery } = config
-  if (isObject(gcs) && Array.isArray(gcs['uris'])) return toldString(gcs['uris'][0])
-  return isObject(bigquery) ? toldString(bigquery['inputUri']) : null
+  if (isObject(gcs) && Array.isArray(gcs['uris'])) return stringOrNull(gcs['uris'][0])
+  return isObject(bigquery) ? stringOrNull(bigquery['inputUri']) : null
 }
 
 /** The directory or the table that the answers are written into. */
 function outputOf (info: unknown): string | null {
   if (!isObject(info)) return null
   const { gcsOutputDirectory, bigqueryOutputDataset, bigqueryOutputTable } = info
-  const dataset = toldString(bigqueryOutputDataset)
-  const table = toldString(bigqueryOutputTable)
-  return toldString(gcsOutputDirectory) ?? (dataset !== null && table !== null ? `${dataset}.${table}` : dataset)
+  const dataset = stringOrNull(bigqueryOutputDataset)
+  const table = stringOrNull(bigqueryOutputTable)
+  return stringOrNull(gcsOutputDirectory) ?? (dataset !== null && table !== null ? `${dataset}.${table}` : dataset)
 }
 
 function toCounts (stats: unknown): BatchRequestCounts | null {

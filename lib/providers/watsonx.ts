@@ -1,11 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Type } from '@sinclair/typebox'
 import { isBatch } from '../../schemas/batch.js'
-import { isObject } from '../error-shape.js'
+import { isObject } from '../is-object.js'
 import { FST_BATCH_CANCEL_INVALID_OPTION, invalidHeader } from '../errors.js'
 import { headerOf } from '../headers.js'
-import { idIn, toBatch } from './openai.js'
-import { bearerToken, checkProviderOptions, chosenBy, type Base, type Located, type Place, type Provider, type ProviderOptions } from './provider.js'
+import { batchIdOf, toBatch } from './openai.js'
+import { bearerToken, checkProviderOptions, pinnedBy, type Base, type LocateInput, type Place, type Provider, type ProviderOptions } from './provider.js'
 
 export interface WatsonxOptions extends ProviderOptions {
   /** The region of the service, such as `us-south`. Default: the client's `x-portkey-watsonx-region`. */
@@ -59,9 +59,9 @@ export function watsonx (options: WatsonxOptions = {}): Provider<string, Watsonx
     id: /^[A-Za-z0-9][\w.-]{0,254}$/,
     headers: HEADERS,
     accountHeaders: Object.keys(HEADERS),
-    chosen: chosenBy({ [REGION_HEADER]: region, [PROJECT_HEADER]: projectId ?? noneBeside(spaceId), [SPACE_HEADER]: spaceId ?? noneBeside(projectId) }),
-    ownHeaders: ['authorization', 'content-type', 'x-ibm-project-id', 'x-ibm-space-id'],
-    locate: ({ headers, hasBase }: Located) => ({
+    chosen: pinnedBy({ [REGION_HEADER]: region, [PROJECT_HEADER]: projectId ?? noneBeside(spaceId), [SPACE_HEADER]: spaceId ?? noneBeside(projectId) }),
+    reservedHeaders: ['authorization', 'content-type', 'x-ibm-project-id', 'x-ibm-space-id'],
+    locate: ({ headers, hasBase }: LocateInput) => ({
       base: hasBase ? NO_HOST : { origin: `https://${hostOf(region ?? regionOf(headers))}`, path: '' },
       owner: asOwner(projectId, spaceId) ?? ownerOf(headers)
     }),
@@ -72,7 +72,7 @@ export function watsonx (options: WatsonxOptions = {}): Provider<string, Watsonx
       if (action === 'retrieve') return { method: 'GET', path: `${batch}?version=${VERSION}`, headers }
       return { method: 'POST', path: `${batch}/cancel?version=${VERSION}`, headers: { ...headers, 'content-type': 'application/json' }, body: '{}' }
     },
-    idIn,
+    batchIdOf,
     batch (body, { batchId }) {
       if (!isObject(body)) return undefined
       const told = inSeconds(body)

@@ -1,8 +1,8 @@
 import { BatchRequestCounts, type Batch, type BatchStatus } from '../../schemas/batch.js'
-import { wholeBatch } from '../batch.js'
-import { isObject } from '../error-shape.js'
+import { completeBatch } from '../batch/complete-batch.js'
+import { isObject } from '../is-object.js'
 import { bearerToken, checkProviderOptions, type Action, type Base, type Provider, type ProviderOptions } from './provider.js'
-import { toldAs, toldErrors, toldSeconds, toldString } from './told.js'
+import { valueOrNull, batchErrors, unixSeconds, stringOrNull } from './parse-fields.js'
 
 const PLACE = { base: { origin: 'https://api.x.ai', path: '/v1' } as Base }
 
@@ -19,7 +19,7 @@ export function xai (options: ProviderOptions = {}, now: () => number = Date.now
     baseUrl: options.baseUrl,
     serverCredential: options.apiKey,
     id: /^[A-Za-z0-9][\w.-]{0,254}$/,
-    ownHeaders: ['authorization'],
+    reservedHeaders: ['authorization'],
     locate: () => PLACE,
     clientCredential: bearerToken,
     request (action, { base, batchId, credential }) {
@@ -27,7 +27,7 @@ export function xai (options: ProviderOptions = {}, now: () => number = Date.now
       const headers = { authorization: `Bearer ${credential}` }
       return action === 'cancel' ? { method: 'POST', path: `${batch}:cancel`, headers } : { method: 'GET', path: batch, headers }
     },
-    idIn: ({ batch_id: id }) => id,
+    batchIdOf: ({ batch_id: id }) => id,
     batch: (body, { batchId }, action) => isObject(body) && typeof body['batch_id'] === 'string' ? toBatch(body, batchId, action, now()) : undefined
   }
 }
@@ -36,18 +36,18 @@ function toBatch (told: Record<string, unknown>, batchId: string, action: Action
   const counts = toCounts(told['state'])
   const status = toStatus(told, counts, action, now)
   if (status === undefined) return undefined
-  const cancelled = toldSeconds(told['cancel_time'])
-  return wholeBatch({
+  const cancelled = unixSeconds(told['cancel_time'])
+  return completeBatch({
     id: batchId,
-    errors: toldErrors(told['cancel_by_xai_message']),
-    input_file_id: toldString(told['input_file_id']) ?? '',
+    errors: batchErrors(told['cancel_by_xai_message']),
+    input_file_id: stringOrNull(told['input_file_id']) ?? '',
     status,
-    created_at: toldSeconds(told['create_time']) ?? 0,
-    expires_at: toldSeconds(told['expire_time']),
+    created_at: unixSeconds(told['create_time']) ?? 0,
+    expires_at: unixSeconds(told['expire_time']),
     failed_at: status === 'failed' ? cancelled : null,
     cancelling_at: status === 'failed' ? null : cancelled,
     cancelled_at: status === 'cancelled' ? cancelled : null,
-    request_counts: counts === undefined ? null : toldAs(BatchRequestCounts, { total: counts.requests, completed: counts.success, failed: counts.error }),
+    request_counts: counts === undefined ? null : valueOrNull(BatchRequestCounts, { total: counts.requests, completed: counts.success, failed: counts.error }),
     provider_batch: told
   })
 }
@@ -69,14 +69,14 @@ function toCounts (state: unknown): Counts | undefined {
 
 /** The first of these that holds. Counters go back: a batch that was cancelled may yet have completed, so what completed comes first. */
 function toStatus (told: Record<string, unknown>, counts: Counts | undefined, action: Action, now: number): BatchStatus | undefined {
-  const cancelled = toldString(told['cancel_time'])
-  if (toldString(told['cancel_by_xai_message']) !== null) return 'failed'
+  const cancelled = stringOrNull(told['cancel_time'])
+  if (stringOrNull(told['cancel_by_xai_message']) !== null) return 'failed'
   if (counts === undefined) return cancelled === null ? undefined : 'cancelling'
   const unfinished = counts.pending > 0 || counts.requests === 0
   if (counts.success + counts.error > 0 && counts.pending === 0 && counts.cancelled === 0) return 'completed'
   if (cancelled !== null && counts.requests === 0) return 'cancelled'
   if (cancelled !== null && counts.cancelled > 0 && counts.pending === 0) return action === 'retrieve' && isOver(cancelled, SETTLING, now) ? 'cancelled' : 'cancelling'
-  if (unfinished && isOver(toldString(told['expire_time']), 0, now)) return 'expired'
+  if (unfinished && isOver(stringOrNull(told['expire_time']), 0, now)) return 'expired'
   if (cancelled !== null && counts.pending > 0) return 'cancelling'
   if (counts.requests === 0) return 'validating'
   return counts.pending > 0 ? 'in_progress' : 'completed'

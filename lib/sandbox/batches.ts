@@ -3,7 +3,7 @@ import { ApiError } from './errors.js'
 import type { StoredFile } from './files.js'
 import { newId } from './ids.js'
 import { move, newJob, inSeconds, type Job } from './job.js'
-import { conclude, live, type Workshop } from './life.js'
+import { conclude, live, type Workshop } from './run-batch.js'
 
 /** How many batches are kept besides the seeds; the oldest that ended is dropped for a new one. */
 export const MAX_BATCHES = 500

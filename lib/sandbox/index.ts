@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { cancelBatch, createBatch, findBatch, listBatches, type Sandbox } from './batches.js'
-import { checkNewBatch, checkNewFile } from './checks.js'
+import { checkNewBatch, checkNewFile } from './validate.js'
 import { ApiError, sendError, sendNotFound } from './errors.js'
 import { MAX_FILE_BYTES, fileStore, type StoredFile } from './files.js'
 import { inSeconds } from './job.js'
@@ -10,7 +10,7 @@ import { page, type Query } from './page.js'
 import { seedJobs, throwFault } from './seeds.js'
 
 export type { BatchSandboxOptions } from './options.js'
-export type { Clock } from '../clock.js'
+export type { Clock } from '../cancel/clock.js'
 
 interface ById { Params: { id: string } }
 interface Listed { Querystring: Query }

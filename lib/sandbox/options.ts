@@ -1,4 +1,4 @@
-import { idleClock, type Clock } from '../clock.js'
+import { idleClock, type Clock } from '../cancel/clock.js'
 import { InvalidOption } from './errors.js'
 
 /** Options of the sandbox, besides Fastify's own such as `prefix`. */

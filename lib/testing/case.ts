@@ -1,7 +1,7 @@
 import { isBatch, type BatchStatus } from '../../schemas/batch.js'
 import type { Contract, IdName } from './setup.js'
-import type { Seen, Stage } from './stage.js'
-import { account, type Act } from './witness.js'
+import type { Seen, Stage } from './harness.js'
+import { account, type Act } from './recorder.js'
 
 /** How a promise was broken: what the hook did, and what to change, where the hook's doing tells it better than the case can. */
 export interface Fault {

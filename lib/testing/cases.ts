@@ -1,4 +1,4 @@
-import { systemClock } from '../clock.js'
+import { systemClock } from '../cancel/clock.js'
 import { canRead, faultOfActs, isCancelled, isRefused, one, shows, type Case, type Kept } from './case.js'
 import { LIVE_CASES } from './live-cases.js'
 

@@ -1,7 +1,7 @@
 import { CASES } from './cases.js'
 import type { Case } from './case.js'
 import { readSetup, type Contract, type HookContractSetup } from './setup.js'
-import { onStage } from './stage.js'
+import { onStage } from './harness.js'
 
 export type { ContractId, HookContractIds, HookContractSetup } from './setup.js'
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isBatch, type Batch, type BatchStatus } from '../../schemas/batch.js'
 import { canRead, faultOf, faultOfActs, isCancelled, isRefused, type Case } from './case.js'
-import type { Seen, Stage } from './stage.js'
+import type { Seen, Stage } from './harness.js'
 
 /** Milliseconds between reads of a batch whose provider may lag. */
 const PAUSE = 100

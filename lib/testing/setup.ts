@@ -1,7 +1,7 @@
 import { FST_BATCH_CANCEL_INVALID_OPTION } from '../errors.js'
-import { isObject } from '../error-shape.js'
-import type { BatchForwarder } from '../forwarder.js'
-import { passHeaders, type PassedHeaders } from '../headers.js'
+import { isObject } from '../is-object.js'
+import type { BatchForwarder } from '../forwarder/types.js'
+import { pickResponseHeaders, type ResponseHeaders } from '../headers.js'
 import { readOptions } from '../options.js'
 
 type Fresh = () => string | Promise<string>
@@ -55,7 +55,7 @@ export interface Contract {
   readonly ids: HookContractIds
   readonly headers: Readonly<Record<string, string>>
   /** Of the provider's headers those that reach the client. */
-  readonly passed: PassedHeaders | undefined
+  readonly passed: ResponseHeaders | undefined
   readonly defaultProvider: string | undefined
   readonly timeout: number
 }
@@ -75,7 +75,7 @@ const SETUP: Readonly<Record<keyof HookContractSetup, Rule>> = {
   defaultProvider: own,
   headers: [value => value === undefined || isStrings(value), 'an object of strings'],
   rateLimitHeaders: [
-    value => value === undefined || (isStrings(value) && Object.keys(passHeaders(value as PassedHeaders)).length > 0),
+    value => value === undefined || (isStrings(value) && Object.keys(pickResponseHeaders(value as ResponseHeaders)).length > 0),
     'an object of strings with a header that reaches the client, such as retry-after'
   ],
   timeout: own
@@ -104,7 +104,7 @@ export function readSetup (setup: HookContractSetup): Contract {
   const servesAny = typeof forward === 'function' || forward.providers === undefined
   const defaultProvider = setup.defaultProvider ?? (servesAny ? 'hook' : undefined)
   const { forwarder } = readOptions({ forward, timeout, ...defaultProvider !== undefined && { defaultProvider } })
-  return { forwarder, ids, headers, passed: rateLimitHeaders && passHeaders(rateLimitHeaders), defaultProvider, timeout }
+  return { forwarder, ids, headers, passed: rateLimitHeaders && pickResponseHeaders(rateLimitHeaders), defaultProvider, timeout }
 }
 
 function check (path: string, given: object, rules: Readonly<Record<string, Rule>>): void {

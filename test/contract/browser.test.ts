@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { chromium, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { operation, PATH } from '../contract.js'
+import { operation, PATH } from '../support/document.js'
 import { startGateway } from './place.js'
 import { ROOT } from './tools.js'
 

@@ -1,5 +1,5 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
-import { breaches as breachesOf, operation, PATH, responseKey } from '../contract.js'
+import { breaches as breachesOf, operation, PATH, responseKey } from '../support/document.js'
 import type { Answer } from './place.js'
 
 /** A parameter of the operation, as the document has it. */

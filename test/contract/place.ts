@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, request as requestHttp, type IncomingHttpHeaders } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Test } from 'tap'
-import { createGateway, originOf } from '../../lib/gateway.js'
+import { createGateway, originOf } from '../../gateway/gateway.js'
 
 /** One cancel, as it is sent. */
 export interface Call {

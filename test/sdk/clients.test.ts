@@ -4,10 +4,10 @@ import type { FastifyInstance } from 'fastify'
 import OpenAI from 'openai'
 import { Portkey } from 'portkey-ai'
 import t, { type Test } from 'tap'
-import { createGateway, originOf } from '../../lib/gateway.js'
+import { createGateway, originOf } from '../../gateway/gateway.js'
 import { forwardToProviders, openai, type FastifyBatchCancelOptions } from '../../lib/index.js'
-import { batch, build } from '../app.js'
-import { startUpstream, type Told } from '../upstream.js'
+import { batch, build } from '../support/app.js'
+import { startUpstream, type Told } from '../support/upstream.js'
 
 /** What a client makes of an error. */
 interface Failure {

@@ -16,8 +16,8 @@ import Together from 'together-ai'
 import { anthropic, azureOpenAI, builtIn, cohere, digitalocean, forwardToProviders, google, mistral, openai, providerFactories, together, vertex, watsonx, type Provider } from '../../lib/index.js'
 import { bedrockSignedBy } from '../../lib/providers/bedrock.js'
 import { createSigner } from '../../lib/providers/sigv4.js'
-import { build, cancel } from '../app.js'
-import { startUpstream, type Recorded } from '../upstream.js'
+import { build, cancel } from '../support/app.js'
+import { startUpstream, type Recorded } from '../support/upstream.js'
 
 // The SDKs look for keys, hosts and proxies there.
 for (const name of Object.keys(process.env)) {
