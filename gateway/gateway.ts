@@ -3,8 +3,8 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { documentOptions, security } from '../openapi/document.js'
-import { envelope } from '../lib/errors.js'
-import { traceOf } from '../lib/headers.js'
+import { errorEnvelope } from '../lib/route/error-response.js'
+import { traceIdOf } from '../lib/headers.js'
 import { builtIn, fastifyBatchCancel, forwardToProviders, openai } from '../lib/index.js'
 import sandbox from '../lib/sandbox/index.js'
 
@@ -71,7 +71,7 @@ function refuseUrl (error: FastifyError, request: FastifyRequest, reply: Fastify
 
 function answer (request: FastifyRequest, reply: FastifyReply, status: number, message: string, code: string | null = null): FastifyReply {
   const id = String(request.id)
-  return reply.code(status).headers({ 'x-request-id': id, 'x-portkey-trace-id': traceOf(request.headers, id) }).send(envelope(status, { message, code }))
+  return reply.code(status).headers({ 'x-request-id': id, 'x-portkey-trace-id': traceIdOf(request.headers, id) }).send(errorEnvelope(status, { message, code }))
 }
 
 /** The status lines for bytes that are no HTTP request; anything else is a 400. */
@@ -83,6 +83,6 @@ const REFUSALS: Readonly<Record<string, string>> = {
 function refuseBytes (error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable) return
   const line = REFUSALS[String(error.code)] ?? '400 Bad Request'
-  const body = JSON.stringify(envelope(400, { message: `${line.slice(4)}.` }))
+  const body = JSON.stringify(errorEnvelope(400, { message: `${line.slice(4)}.` }))
   socket.end(`HTTP/1.1 ${line}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
 }

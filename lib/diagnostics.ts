@@ -1,25 +1,26 @@
 import { channel } from 'node:diagnostics_channel'
 
-/** What became of one call; no secret is in it. */
+/** What became of one call. It contains no secret. */
 export interface CallReport {
-  /** `undefined` where the call named none that is served. */
+  /** `undefined` if the call named no provider that is served. */
   readonly provider: string | undefined
   /** The status of the batch after a 200, else the `code` of the error. */
   readonly outcome: string | null
-  /** The status of the answer. */
+  /** The status of the response. */
   readonly status: number
-  /** How many cancels were sent, and how often the batch was read to settle them. */
-  readonly cancels: number
+  /** How many cancel requests were sent to the provider. */
+  readonly attempts: number
+  /** How often the batch was read to resolve the outcome. */
   readonly reads: number
-  /** Milliseconds from the request to the answer. */
+  /** Milliseconds from the request to the response. */
   readonly duration: number
 }
 
-/** The name of the channel on which every call is reported. */
+/** The name of the diagnostics channel on which every call is published. */
 export const CALL_CHANNEL = 'fastify-batch-cancel:call'
 
 const calls = channel(CALL_CHANNEL)
 
-export function report (call: CallReport): void {
-  if (calls.hasSubscribers) calls.publish(call)
+export function publishCall (report: CallReport): void {
+  if (calls.hasSubscribers) calls.publish(report)
 }

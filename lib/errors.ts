@@ -1,12 +1,15 @@
 import createError from '@fastify/error'
 import type { Batch } from '../schemas/batch.js'
-import type { ErrorResponse } from '../schemas/error.js'
-import { pickResponseHeaders, type ResponseHeaders, type HeadersLike } from './headers.js'
+import { pickResponseHeaders, type HeadersLike, type ResponseHeaders } from './headers.js'
 
 /** An option that cannot work, found at registration. */
-export const FST_BATCH_CANCEL_INVALID_OPTION = createError<[string]>('FST_BATCH_CANCEL_INVALID_OPTION', '%s', 500, TypeError)
+export const FST_BATCH_CANCEL_INVALID_OPTION =
+  createError<[string]>('FST_BATCH_CANCEL_INVALID_OPTION', '%s', 500, TypeError)
 
-/** The codes of this package's own errors, and the status that each is answered with. */
+/** A call that came after its canceller was closed. */
+export const FST_BATCH_CANCEL_CLOSED = createError('FST_BATCH_CANCEL_CLOSED', 'The canceller is closed.', 503)
+
+/** The codes of this package's own errors, each with its HTTP status. */
 export const ERROR_STATUS = {
   missing_provider: 400,
   unknown_provider: 400,
@@ -15,10 +18,12 @@ export const ERROR_STATUS = {
   provider_mismatch: 400,
   invalid_header: 400,
   missing_credentials: 401,
+  call_not_allowed: 403,
   batch_not_cancellable: 409,
   internal_error: 500,
   upstream_unreachable: 502,
   upstream_invalid_response: 502,
+  upstream_busy: 503,
   upstream_timeout: 504
 } as const
 
@@ -26,75 +31,88 @@ export type ErrorCode = keyof typeof ERROR_STATUS
 
 export interface ErrorDetails {
   readonly message: string
-  /** Default: `invalid_request_error` below 500, else `server_error`. */
+  /** @default `invalid_request_error` for a status below 500, else `server_error` */
   readonly type?: string | null | undefined
   readonly param?: string | null | undefined
   readonly code?: string | null | undefined
 }
 
-/** What this package itself has to say. A hook may throw one, too. */
+/**
+ * What a failed attempt says about the batch. `retryable`: nothing was done. `unknown`: the cancel may have been
+ * carried out. `final`: trying again does not help.
+ */
+export type FailureOutcome = 'retryable' | 'unknown' | 'final'
+
+export interface BatchCancelErrorOptions {
+  readonly param?: string | null
+  readonly outcome?: FailureOutcome
+  readonly repeatable?: boolean
+  readonly batch?: Batch
+  readonly json?: string
+  readonly headers?: HeadersLike
+  readonly cause?: unknown
+}
+
+const UNKNOWN_OUTCOMES: ReadonlySet<ErrorCode> =
+  new Set<ErrorCode>(['upstream_unreachable', 'upstream_invalid_response', 'upstream_timeout'])
+
+/**
+ * An error of this package. A forwarder may throw one, too.
+ *
+ * @example throw new BatchCancelError('missing_credentials', 'The tenant has no key for this provider.')
+ */
 export class BatchCancelError extends Error {
   override readonly name = 'BatchCancelError'
   readonly code: ErrorCode
+  /** The HTTP status that belongs to the code. */
   readonly statusCode: number
-  /** The header or parameter at fault. */
+  /** The header or parameter that is wrong. */
   readonly param: string | null
-  /** Whether anything may have left: `false` where no connection came about, so that nothing was done. */
-  readonly sent: boolean
-  /** The batch that was read, where it is why the call failed. */
+  /** @default `unknown` for a 502 or 504, `final` for any other code */
+  readonly outcome: FailureOutcome
+  /** Whether another attempt may succeed, if the outcome allows one. @default true */
+  readonly repeatable: boolean
+  /** The batch as it was read, if its status is the reason. */
   readonly batch: Batch | undefined
-  /** Of the provider's headers those that reach the client. */
+  /** That batch as JSON, as its provider wrote it. */
+  readonly json: string | undefined
+  /** The provider's response headers that reach the client. */
   readonly headers: ResponseHeaders
+  /** How many cancel requests were sent to the provider in this call; set when the call ends. */
+  attempts = 0
+  /** How often the batch was read to resolve the outcome; set when the call ends. */
+  reads = 0
 
-  constructor (code: ErrorCode, message: string, { param = null, sent = true, batch, headers, cause }: { param?: string | null, sent?: boolean, batch?: Batch, headers?: HeadersLike, cause?: unknown } = {}) {
-    super(message, { cause })
+  constructor (code: ErrorCode, message: string, options: BatchCancelErrorOptions = {}) {
+    super(message, { cause: options.cause })
     this.code = code
     this.statusCode = ERROR_STATUS[code]
-    this.param = param
-    this.sent = sent
-    this.batch = batch
-    this.headers = pickResponseHeaders(headers)
+    this.param = options.param ?? null
+    this.outcome = options.outcome ?? (UNKNOWN_OUTCOMES.has(code) ? 'unknown' : 'final')
+    this.repeatable = options.repeatable ?? true
+    this.batch = options.batch
+    this.json = options.json
+    this.headers = pickResponseHeaders(options.headers)
   }
 }
 
-/** What is wrong with a header of the client: the rest of a sentence that begins with its name. */
-export const invalidHeader = (header: string, what: string) =>
-  new BatchCancelError('invalid_header', `Header '${header}' ${what}`, { param: header })
-
-export const invalidId = (what: string) => new BatchCancelError('invalid_batch_id', `The id of a batch ${what}`, { param: 'id' })
-
-/** A bug of ours or of a hook: the client learns no more than that, the log learns the cause. */
-export const internalError = (reason: string, cause?: unknown) =>
-  new BatchCancelError('internal_error', 'Internal error', { cause: new Error(reason, { cause }) })
-
-const UNKNOWN_OUTCOME = 'so it is not known whether the batch was cancelled. The call may be repeated.'
-
-export const unreachable = (cause: unknown) =>
-  new BatchCancelError('upstream_unreachable', `The provider could not be reached, ${UNKNOWN_OUTCOME}`, { cause })
-
-/** No connection came about: nothing was done by this try. */
-export const unsent = (cause: unknown) =>
-  new BatchCancelError('upstream_unreachable', 'The provider could not be reached; nothing was sent. The call may be repeated.', { cause, sent: false })
-
-export const timedOut = (cause?: unknown) =>
-  new BatchCancelError('upstream_timeout', `The provider did not answer in time, ${UNKNOWN_OUTCOME}`, { cause })
-
-/** For a cancel that may have been carried out, although its answer was none: a refusal that came later says nothing of it. */
-export const lostAnswer = (cause: BatchCancelError | ProviderError) => cause.statusCode === 504 || cause.statusCode === 408
-  ? timedOut(cause)
-  : new BatchCancelError('upstream_unreachable', `The provider failed to answer a cancel, ${UNKNOWN_OUTCOME}`, { cause })
-
-export const invalidResponse = (reason: string, cause?: unknown) =>
-  new BatchCancelError('upstream_invalid_response', `The provider answered something that is no batch, ${UNKNOWN_OUTCOME}`, { cause: new Error(reason, { cause }) })
-
-/** What a provider answered instead of a batch. */
+/**
+ * An error response of the provider: its status and what its body says.
+ *
+ * @example throw new ProviderError(404, { message: 'No such batch.' })
+ */
 export class ProviderError extends Error {
   override readonly name = 'ProviderError'
   readonly statusCode: number
   readonly details: ErrorDetails
-  /** Of the provider's headers those that reach the client. */
+  /** The provider's response headers that reach the client. */
   readonly headers: ResponseHeaders
+  /** How many cancel requests were sent to the provider in this call; set when the call ends. */
+  attempts = 0
+  /** How often the batch was read to resolve the outcome; set when the call ends. */
+  reads = 0
 
+  /** @param statusCode from 400 to 599 */
   constructor (statusCode: number, details: ErrorDetails, headers?: HeadersLike, cause?: unknown) {
     super(details.message, { cause })
     this.statusCode = statusCode
@@ -103,22 +121,58 @@ export class ProviderError extends Error {
   }
 }
 
-/** The codes of a provider's errors that came without one. */
-const defaultCode = (status: number) =>
-  status === 404 ? 'batch_not_found' : status >= 500 ? 'upstream_error' : null
+/** Either error that a call can end with. */
+export type CallError = BatchCancelError | ProviderError
 
-const defaultType = (status: number) => status >= 500 ? 'server_error' : 'invalid_request_error'
+export const invalidHeader = (header: string, problem: string) =>
+  new BatchCancelError('invalid_header', `Header '${header}' ${problem}`, { param: header })
 
-export function envelope (status: number, { message, type, param, code }: ErrorDetails): ErrorResponse {
-  return { error: { message, type: type ?? defaultType(status), param: param ?? null, code: code ?? null } }
+export const invalidId = (problem: string) =>
+  new BatchCancelError('invalid_batch_id', `The batch id ${problem}`, { param: 'id' })
+
+/** A bug in this package or in the forwarder: the client learns only that, the log has the cause. */
+export const internalError = (reason: string, cause?: unknown) =>
+  new BatchCancelError('internal_error', 'Internal error', { cause: new Error(reason, { cause }) })
+
+const UNKNOWN_OUTCOME = 'so it is not known whether the batch was cancelled. It is safe to repeat the call.'
+
+/** The forwarder returned something that is not a batch: the provider may have been called all the same. */
+export const invalidResult = (reason: string, cause?: unknown) =>
+  new BatchCancelError('internal_error', `Internal error, ${UNKNOWN_OUTCOME}`, {
+    outcome: 'unknown',
+    repeatable: false,
+    cause: new Error(reason, { cause })
+  })
+
+export const unreachable = (cause: unknown) =>
+  new BatchCancelError('upstream_unreachable', `The provider could not be reached, ${UNKNOWN_OUTCOME}`, { cause })
+
+/** No connection was established, so this attempt did nothing. */
+export const notSent = (cause: unknown) => new BatchCancelError(
+  'upstream_unreachable',
+  'The provider could not be reached. Nothing was sent; it is safe to repeat the call.',
+  { cause, outcome: 'retryable' }
+)
+
+export const timedOut = (cause?: unknown) =>
+  new BatchCancelError('upstream_timeout', `The provider did not respond in time, ${UNKNOWN_OUTCOME}`, { cause })
+
+/** An earlier attempt got no response and may have succeeded, so a later rejection proves nothing. */
+export const unknownOutcome = (cause: CallError) => cause.statusCode === 504 || cause.statusCode === 408
+  ? timedOut(cause)
+  : new BatchCancelError('upstream_unreachable', `The provider failed to respond to a cancel, ${UNKNOWN_OUTCOME}`, {
+    cause
+  })
+
+export interface InvalidResponseOptions {
+  /** Whether the same request may get another response. */
+  readonly repeatable?: boolean
+  readonly cause?: unknown
 }
 
-/** The body of an answer to an error of this package or of a provider, but for the batch that may stand beside it. */
-export function errorBody (error: BatchCancelError | ProviderError, provider: string | undefined): ErrorResponse {
-  const status = error.statusCode
-  const body = error instanceof ProviderError
-    ? envelope(status, { ...error.details, code: error.details.code ?? defaultCode(status) })
-    : envelope(status, error)
-  if (provider !== undefined) body.provider = provider
-  return body
-}
+export const invalidResponse = (reason: string, { repeatable = true, cause }: InvalidResponseOptions = {}) =>
+  new BatchCancelError(
+    'upstream_invalid_response',
+    `The provider returned a response that is not a batch, ${UNKNOWN_OUTCOME}`,
+    { repeatable, cause: new Error(reason, { cause }) }
+  )

@@ -1,42 +1,78 @@
-import type { FastifyContextConfig, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault, RouteShorthandOptions } from 'fastify'
+import type {
+  FastifyContextConfig, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault,
+  RouteShorthandOptions
+} from 'fastify'
 import type { CancelParams } from '../schemas/cancel.js'
-import { isProviderName } from './route/read-call.js'
-import { kClock, systemClock, type Timers } from './cancel/clock.js'
-import { FST_BATCH_CANCEL_INVALID_OPTION } from './errors.js'
-import { isObject } from './is-object.js'
+import { createBatchCanceller, engineOf, TIME_RULES, type BatchCanceller } from './cancel/canceller.js'
+import { kClock, type Clock } from './cancel/clock.js'
+import type { Engine } from './cancel/engine.js'
+import {
+  BOOLEAN, checkOptions, FUNCTION, FUNCTIONS, invalidOption, OBJECT, optionName, STRING, STRINGS, type Rule, type Rules
+} from './check-options.js'
+import { isProviderName } from './forwarder/check-call.js'
+import { forwarderOf } from './forwarder/forwarder-option.js'
 import type { Batch, BatchCall, BatchForwarder } from './forwarder/types.js'
+import { isObject } from './is-object.js'
 import { forwardToProviders } from './providers/forward.js'
 
-/** Fastify's options for the route, whose hooks may read the id. */
-type RouteOptions = RouteShorthandOptions<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, { Params: CancelParams }>
+type RouteOptions = RouteShorthandOptions<
+  RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, { Params: CancelParams }
+>
 
-/** What the host may say of a route that it did not write; its OpenAPI operation among it. */
-export interface BatchCancelRouteOptions extends Pick<RouteOptions, 'onRequest' | 'preValidation' | 'preHandler' | 'onSend' | 'onResponse' | 'constraints' | 'logLevel' | 'bodyLimit'> {
+type HostRouteOptions = 'onRequest' | 'preValidation' | 'preHandler' | 'onSend' | 'onResponse' |
+  'constraints' | 'logLevel' | 'bodyLimit'
+
+/** What the host may set on routes that it did not write, their OpenAPI operations included. */
+export interface BatchCancelRouteOptions extends Pick<RouteOptions, HostRouteOptions> {
+  /** How many bytes of a body are read and dropped. @default 16_384 */
+  bodyLimit?: number
   config?: FastifyContextConfig & Readonly<Record<string, unknown>>
   schema?: {
     tags?: readonly string[]
     summary?: string
     description?: string
-    /** Default: `cancelBatch`. A second registration in one document needs another. */
+    /**
+     * Must be unique in a document.
+     *
+     * @default `cancelBatch`
+     */
     operationId?: string
-    /** Its schemes must exist in the host's document. Default: none. */
+    /** The security schemes, which must exist in the host's document. @default none */
     security?: ReadonlyArray<Record<string, readonly string[]>>
-    /** Keeps the operation out of the document. */
+    /** Keeps the operation out of the document. @default false */
     hide?: boolean
   }
 }
 
 export interface FastifyBatchCancelOptions {
-  /** Carries each call to whoever holds the batch: a forwarder, or just its `cancel`. Default: `forwardToProviders()`. */
+  /**
+   * Passes each call on to the provider that holds the batch: a forwarder, or just its `cancel` function.
+   *
+   * @default `forwardToProviders()`
+   */
   forward?: BatchForwarder | BatchForwarder['cancel'] | undefined
-  /** The provider of a call that names none. Without it `x-portkey-provider` is required. */
+  /** The engine to use, shared with code; instead of `forward`, `timeout` and `maxWait`. The app does not close it. */
+  canceller?: BatchCanceller | undefined
+  /** Also registers `GET /v1/batches/:id`. @default false */
+  retrieve?: boolean | undefined
+  /** The provider of a call that does not name one. @default none: `x-portkey-provider` is required */
   defaultProvider?: string | undefined
-  /** How long the work of one cancel may take, in milliseconds. Default: 30,000. */
+  /** How long the work of one cancel may take, in milliseconds. @default 30_000 */
   timeout?: number | undefined
-  /** The longest `Prefer: wait` that is granted, in milliseconds; 0 turns waiting off. Default: 600,000. */
+  /** The longest `Prefer: wait` that is granted, in milliseconds; 0 turns waiting off. @default 600_000 */
   maxWait?: number | undefined
-  /** Hooks, config, constraints and limits of the host for the route. */
+  /** Hooks, config, constraints and limits of the host for the routes. */
   routeOptions?: BatchCancelRouteOptions | undefined
+  /**
+   * The host's own rules. Called once per call, after the provider, the headers and the credential are resolved and
+   * before anything is sent. Returning false or throwing refuses the call with a 403; an error with a `statusCode`
+   * below 500 keeps it.
+   *
+   * @default every call is allowed
+   */
+  allow?: ((call: BatchCall) => unknown) | undefined
+  /** Whether `x-portkey-config` is accepted. @default true */
+  portkeyConfig?: boolean | undefined
   /** Called after every 200 whose cancel the provider accepted in this call. Not awaited; what it throws is logged. */
   onCancelled?: ((call: BatchCall, batch: Batch) => unknown) | undefined
   /** Fastify's own: the route is `<prefix>/v1/batches/:id/cancel`. */
@@ -44,92 +80,102 @@ export interface FastifyBatchCancelOptions {
 }
 
 export interface Settings {
-  readonly clock: Timers
-  readonly forwarder: BatchForwarder
+  readonly engine: Engine
+  /** Closes the engine, unless it belongs to the host. */
+  readonly close: () => Promise<void>
+  readonly retrieve: boolean
   readonly defaultProvider: string | undefined
-  readonly timeout: number
-  readonly maxWait: number
   readonly routeOptions: BatchCancelRouteOptions
+  readonly allow: ((call: BatchCall) => unknown) | undefined
+  readonly portkeyConfig: boolean
   readonly onCancelled: ((call: BatchCall, batch: Batch) => unknown) | undefined
 }
 
-const DEFAULT_TIMEOUT = 30_000
-const DEFAULT_MAX_WAIT = 600_000
-const LONGEST_TIMEOUT = 2 ** 31 - 1
+/** What Fastify's `register` reads itself. */
+const FASTIFY_OPTIONS = ['prefix', 'logLevel', 'logSerializers']
 
-/** What Fastify's `register` takes for itself. */
-const OWN_OF_FASTIFY = ['prefix', 'logLevel', 'logSerializers']
+const ANY: Rule = { test: () => true, expected: 'anything' }
 
-type Rule = readonly [test: (value: unknown) => boolean, should: string]
-
-const isFunction = (value: unknown) => typeof value === 'function'
-const isString = (value: unknown) => typeof value === 'string'
-const isStrings = (value: unknown) => Array.isArray(value) && value.every(isString)
-const hooks: Rule = [value => isFunction(value) || (Array.isArray(value) && value.every(isFunction)), 'a function or an array of functions']
-const text: Rule = [isString, 'a string']
-const object: Rule = [isObject, 'an object']
-
-const OPTIONS: Readonly<Record<string, Rule>> = {
-  forward: [value => isFunction(value) || (isObject(value) && isFunction(value['cancel'])), 'a function or an object with a function cancel'],
-  defaultProvider: [isProviderName, 'the name of a provider'],
-  timeout: [value => Number.isInteger(value) && value as number >= 1 && value as number <= LONGEST_TIMEOUT, `whole milliseconds from 1 to ${LONGEST_TIMEOUT}`],
-  maxWait: [value => Number.isInteger(value) && value as number >= 0 && value as number <= LONGEST_TIMEOUT, `whole milliseconds from 0 to ${LONGEST_TIMEOUT}`],
-  routeOptions: object,
-  onCancelled: [isFunction, 'a function']
+const OPTIONS: Rules = {
+  forward: ANY,
+  canceller: { test: value => engineOf(value) !== undefined, expected: 'made by createBatchCanceller()' },
+  retrieve: BOOLEAN,
+  defaultProvider: { test: isProviderName, expected: 'the name of a provider' },
+  ...TIME_RULES,
+  routeOptions: OBJECT,
+  allow: FUNCTION,
+  portkeyConfig: BOOLEAN,
+  onCancelled: FUNCTION
 }
 
-const FORWARD: Readonly<Record<string, Rule>> = {
-  retrieve: [isFunction, 'a function'],
-  shareKey: [isFunction, 'a function'],
-  providers: [value => value instanceof Map && [...value.keys()].every(isProviderName), 'a Map of providers by name, in 1 to 128 visible ASCII characters']
+const ROUTE_OPTIONS: Rules = {
+  onRequest: FUNCTIONS,
+  preValidation: FUNCTIONS,
+  preHandler: FUNCTIONS,
+  onSend: FUNCTIONS,
+  onResponse: FUNCTIONS,
+  config: OBJECT,
+  constraints: OBJECT,
+  logLevel: STRING,
+  bodyLimit: { test: value => Number.isInteger(value) && value as number >= 1, expected: 'a whole number of bytes from 1' },
+  schema: OBJECT
 }
 
-const ROUTE_OPTIONS: Readonly<Record<string, Rule>> = {
-  onRequest: hooks,
-  preValidation: hooks,
-  preHandler: hooks,
-  onSend: hooks,
-  onResponse: hooks,
-  config: object,
-  constraints: object,
-  logLevel: text,
-  bodyLimit: [value => Number.isInteger(value) && value as number >= 1, 'a whole number of bytes from 1'],
-  schema: object
+const ROUTE_SCHEMA: Rules = {
+  tags: STRINGS,
+  summary: STRING,
+  description: STRING,
+  operationId: STRING,
+  security: {
+    test: value => Array.isArray(value) && value.every(item => isObject(item) && Object.values(item).every(STRINGS.test)),
+    expected: 'an array of objects of arrays of strings'
+  },
+  hide: BOOLEAN
 }
 
-const ROUTE_SCHEMA: Readonly<Record<string, Rule>> = {
-  tags: [isStrings, 'an array of strings'],
-  summary: text,
-  description: text,
-  operationId: text,
-  security: [value => Array.isArray(value) && value.every(item => isObject(item) && Object.values(item).every(isStrings)), 'an array of objects of arrays of strings'],
-  hide: [value => typeof value === 'boolean', 'a boolean']
-}
-
-/** Checks every option, once, with one sentence for what is wrong; throws `FST_BATCH_CANCEL_INVALID_OPTION`. */
-export function readOptions (options: FastifyBatchCancelOptions & { [kClock]?: Timers }): Settings {
-  const { forward = forwardToProviders(), defaultProvider, timeout = DEFAULT_TIMEOUT, maxWait = DEFAULT_MAX_WAIT, routeOptions = {}, onCancelled } = options
-  check('options', options, OPTIONS, OWN_OF_FASTIFY)
-  const forwarder = typeof forward === 'function' ? { cancel: forward } : forward
-  check('options.forward', { retrieve: forwarder.retrieve, shareKey: forwarder.shareKey, providers: forwarder.providers }, FORWARD)
-  check('options.routeOptions', routeOptions, ROUTE_OPTIONS)
-  check('options.routeOptions.schema', routeOptions.schema ?? {}, ROUTE_SCHEMA)
-  checkDefault(defaultProvider, forwarder)
-  return { clock: options[kClock] ?? systemClock, forwarder, defaultProvider, timeout, maxWait, routeOptions, onCancelled }
-}
-
-function check (path: string, options: object, rules: Readonly<Record<string, Rule>>, others: readonly string[] = []): void {
-  for (const [name, value] of Object.entries(options)) {
-    if (others.includes(name)) continue
-    if (!Object.hasOwn(rules, name)) throw new FST_BATCH_CANCEL_INVALID_OPTION(`${path}.${name} is no option; these are: ${Object.keys(rules).join(', ')}.`)
-    const [test, should] = rules[name] as Rule
-    if (value !== undefined && !test(value)) throw new FST_BATCH_CANCEL_INVALID_OPTION(`${path}.${name} should be ${should}.`)
+/** Checks every option once. Throws `FST_BATCH_CANCEL_INVALID_OPTION` with one sentence about the first problem. */
+export function readOptions (options: FastifyBatchCancelOptions & { readonly [kClock]?: Clock }): Settings {
+  checkOptions('options', options, OPTIONS, FASTIFY_OPTIONS)
+  const { retrieve = false, defaultProvider, routeOptions = {}, allow, portkeyConfig = true, onCancelled } = options
+  checkOptions('options.routeOptions', routeOptions, ROUTE_OPTIONS)
+  checkOptions('options.routeOptions.schema', routeOptions.schema ?? {}, ROUTE_SCHEMA)
+  const { engine, close } = readEngine(options)
+  checkDefaultProvider(defaultProvider, engine.forwarder)
+  if (retrieve && engine.forwarder.retrieve === undefined) {
+    throw invalidOption('options.retrieve needs a forwarder with a retrieve function.')
   }
+  return { engine, close, retrieve, defaultProvider, routeOptions, allow, portkeyConfig, onCancelled }
 }
 
-function checkDefault (name: string | undefined, { providers }: BatchForwarder): void {
+const ENGINE_OPTIONS = ['forward', 'timeout', 'maxWait'] as const
+
+/** The engine of the host, or one for this registration alone. */
+function readEngine (options: FastifyBatchCancelOptions & { readonly [kClock]?: Clock }): Pick<Settings, 'engine' | 'close'> {
+  const shared = engineOf(options.canceller)
+  if (shared !== undefined) {
+    const conflict = ENGINE_OPTIONS.find(name => options[name] !== undefined)
+    if (conflict === undefined) return { engine: shared, close: shared.settled }
+    throw invalidOption(`${optionName('options', 'canceller', conflict)} exclude each other: ` +
+      `set ${conflict} in createBatchCanceller().`)
+  }
+  const { forward = forwardToProviders(), timeout, maxWait, [kClock]: clock } = options
+  const canceller = createBatchCanceller({
+    forward: forwarderOf('options', forward),
+    timeout,
+    maxWait,
+    ...clock !== undefined && { [kClock]: clock }
+  })
+  return { engine: engineOf(canceller) as Engine, close: canceller.close }
+}
+
+function checkDefaultProvider (name: string | undefined, { providers }: BatchForwarder): void {
   if (name === undefined || providers === undefined) return
   const traits = providers.get(name)
-  if (traits === undefined) throw new FST_BATCH_CANCEL_INVALID_OPTION(`options.defaultProvider should be one of ${[...providers.keys()].join(', ')}.`)
-  if (traits.refusal !== undefined) throw new FST_BATCH_CANCEL_INVALID_OPTION(`options.defaultProvider should not be '${name}': ${traits.refusal}`)
+  if (traits === undefined) {
+    const served = [...providers].filter(([, { unsupported }]) => unsupported === undefined).map(([key]) => key)
+    throw invalidOption(`options.defaultProvider must be one of ${served.join(', ')}.`)
+  }
+  if (traits.unsupported !== undefined) {
+    throw invalidOption(`options.defaultProvider must not be '${name}': ${traits.unsupported}`)
+  }
 }

@@ -1,39 +1,44 @@
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import fp from 'fastify-plugin'
 import { cancelBatchSchema, NAMED_SCHEMAS, type CancelSchemaOptions } from '../schemas/cancel.js'
-import { serializerCompiler, validatorCompiler } from './route/compilers.js'
 import { readOptions, type FastifyBatchCancelOptions, type Settings } from './options.js'
-import { createRoute, kState, type CancelRoute } from './route/handler.js'
+import { discardBody } from './route/discard-body.js'
+import { createHandlers, type BatchRoute } from './route/handler.js'
+
+/** No body is needed, so little is read; a host may allow less. */
+const MAX_BODY_BYTES = 16 * 1024
 
 async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOptions): Promise<void> {
   const settings = readOptions(options)
-  const { schema, preValidation, ...routeOptions } = settings.routeOptions
-  const route = createRoute(settings)
+  const { schema, onRequest = [], ...routeOptions } = settings.routeOptions
+  const handlers = createHandlers(settings)
 
   for (const named of NAMED_SCHEMAS) if (fastify.getSchema(named.$id as string) === undefined) fastify.addSchema(named)
-  fastify.addHook('preClose', route.endWaits)
-  fastify.addHook('onClose', route.finish)
-  fastify.decorateRequest(kState, null)
+  fastify.addHook('preClose', async () => handlers.endWaits())
+  fastify.addHook('onClose', settings.close)
 
-  // Any body up to the limit is read and ignored: curl sends JSON's content type with nothing, other clients `{}`.
   fastify.removeAllContentTypeParsers()
-  fastify.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null))
+  fastify.addContentTypeParser('*', discardBody)
 
-  fastify.post<CancelRoute>('/v1/batches/:id/cancel', {
+  fastify.post<BatchRoute>('/v1/batches/:id/cancel', {
+    bodyLimit: Math.min(fastify.initialConfig.bodyLimit ?? MAX_BODY_BYTES, MAX_BODY_BYTES),
     ...routeOptions,
     schema: { ...cancelBatchSchema(schemaOptions(settings)), ...schema as FastifySchema },
-    preValidation: [...preValidation === undefined ? [] : [preValidation].flat(), route.preValidation],
-    errorHandler: route.errorHandler,
-    validatorCompiler,
-    serializerCompiler
-  }, route.handler)
+    onRequest: [...[onRequest].flat(), handlers.onRequest],
+    errorHandler: handlers.errorHandler,
+    // The schemas document the route. Calls are checked when they are read, in the order of the contract; the host's
+    // compilers would coerce or strip headers that are passed on, and drop or round fields of a batch.
+    validatorCompiler: () => () => true,
+    serializerCompiler: () => JSON.stringify
+  }, handlers.cancel)
 }
 
-/** What the document says of the request comes from the forwarder, as the checks do. */
-function schemaOptions ({ forwarder: { providers, retrieve }, defaultProvider, maxWait }: Settings): CancelSchemaOptions {
-  const waits = retrieve !== undefined && maxWait > 0
+/** What the document says about the request follows from the forwarder, as the checks do. */
+function schemaOptions ({ engine, defaultProvider }: Settings): CancelSchemaOptions {
+  const waits = engine.maxWait > 0
+  const { providers } = engine.forwarder
   if (providers === undefined) return { defaultProvider, waits }
-  const served = [...providers].filter(([, { refusal }]) => refusal === undefined)
+  const served = [...providers].filter(([, { unsupported }]) => unsupported === undefined)
   return {
     providers: served.map(([name]) => name),
     defaultProvider,
@@ -42,5 +47,9 @@ function schemaOptions ({ forwarder: { providers, retrieve }, defaultProvider, m
   }
 }
 
-/** Registers `POST /v1/batches/:id/cancel`, in a scope of its own. */
+/**
+ * Registers `POST /v1/batches/:id/cancel`, in a scope of its own.
+ *
+ * @example app.register(fastifyBatchCancel, { defaultProvider: 'openai' })
+ */
 export const fastifyBatchCancel = fp(plugin, { fastify: '5.x', name: 'fastify-batch-cancel', encapsulate: true })

@@ -3,57 +3,57 @@ import { Type } from '@sinclair/typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import batchCancel, { BatchCancelError, fastifyBatchCancel, forwardToProviders, openai, type Batch, type BatchCall, type FastifyBatchCancelOptions } from '../lib/index.js'
-import { BATCH, batch, build, cancel } from './support/app.js'
+import { BATCH, batch, buildWithoutPauses, cancel } from './support/app.js'
 import { breaches } from './support/document.js'
 
 const forward = async () => BATCH
 
-t.test('one line is enough', async t => {
-  const app = await build(t, {})
+t.test('one line registers the route', async t => {
+  const app = await buildWithoutPauses(t, {})
   t.ok(app.hasPlugin('fastify-batch-cancel'))
   t.ok(app.hasRoute({ method: 'POST', url: '/v1/batches/:id/cancel' }))
   t.equal(fastifyBatchCancel, batchCancel)
 })
 
-t.test('answers with the batch of the hook, and says where it comes from', async t => {
+t.test('returns the batch of the forwarder and where it comes from', async t => {
   let seen: BatchCall | undefined
   let aborted: boolean | undefined
-  const app = await build(t, { forward: async call => { seen = call; aborted = call.signal.aborted; return batch({ ...BATCH, extra: 1.5 } as Batch) } })
+  const app = await buildWithoutPauses(t, { forward: async call => { seen = call; aborted = call.signal.aborted; return batch({ ...BATCH, extra: 1.5 } as Batch) } })
   const response = await cancel(app, { id: 'a/b c', headers: { 'x-portkey-provider': 'my-own', 'x-portkey-trace-id': 't-1' } })
   t.match(response, { statusCode: 200, headers: { 'x-portkey-provider': 'my-own', 'x-portkey-trace-id': 't-1', 'x-batch-source': 'provider', 'x-portkey-retry-attempt-count': '0', 'x-request-id': /^req-/ } })
   t.strictSame(response.json(), { ...BATCH, extra: 1.5 })
   t.strictSame(breaches(response), [])
   t.match(seen, { batchId: 'a/b c', provider: 'my-own', headers: { 'x-portkey-trace-id': 't-1' }, request: { method: 'POST' }, signal: AbortSignal })
-  t.strictSame([aborted, seen?.signal.aborted], [false, true], 'the signal aborts when the operation is over')
+  t.strictSame([aborted, seen?.signal.aborted], [false, true], 'the signal aborts at the end of the call')
 })
 
-t.test('each option that cannot work is refused at registration, in one sentence', async t => {
+t.test('each invalid option is refused at registration, in one sentence', async t => {
   const bad: Array<[unknown, string | RegExp]> = [
-    [{ forward: 5 }, 'options.forward should be a function or an object with a function cancel.'],
-    [{ forward: { retrieve: forward } }, 'options.forward should be a function or an object with a function cancel.'],
-    [{ forward: { cancel: forward, retrieve: 5 } }, 'options.forward.retrieve should be a function.'],
-    [{ forward: { cancel: forward, providers: {} } }, 'options.forward.providers should be a Map of providers by name, in 1 to 128 visible ASCII characters.'],
-    [{ defaultProvider: '' }, 'options.defaultProvider should be the name of a provider.'],
-    [{ defaultProvider: 'opnai' }, /^options\.defaultProvider should be one of openai, groq, /],
-    [{ defaultProvider: 'fireworks-ai' }, 'options.defaultProvider should not be \'fireworks-ai\': Its only way to stop a batch is to delete the job and its record.'],
-    [{ timeout: 0 }, 'options.timeout should be whole milliseconds from 1 to 2147483647.'],
-    [{ timeout: '30' }, 'options.timeout should be whole milliseconds from 1 to 2147483647.'],
-    [{ maxWait: -1 }, 'options.maxWait should be whole milliseconds from 0 to 2147483647.'],
-    [{ forward: { cancel: forward, shareKey: 'k' } }, 'options.forward.shareKey should be a function.'],
-    [{ forward: { cancel: forward, providers: new Map([['ü', {}]]) } }, 'options.forward.providers should be a Map of providers by name, in 1 to 128 visible ASCII characters.'],
-    [{ onCancelled: true }, 'options.onCancelled should be a function.'],
-    [{ defaultprovider: 'openai' }, 'options.defaultprovider is no option; these are: forward, defaultProvider, timeout, maxWait, routeOptions, onCancelled.'],
-    [{ routeOptions: [] }, 'options.routeOptions should be an object.'],
-    [{ routeOptions: { handler: forward } }, /^options\.routeOptions\.handler is no option; these are: onRequest, /],
-    [{ routeOptions: { errorHandler: forward } }, /^options\.routeOptions\.errorHandler is no option/],
-    [{ routeOptions: { onRequest: 'auth' } }, 'options.routeOptions.onRequest should be a function or an array of functions.'],
-    [{ routeOptions: { preHandler: [forward, 'auth'] } }, 'options.routeOptions.preHandler should be a function or an array of functions.'],
-    [{ routeOptions: { bodyLimit: 0 } }, 'options.routeOptions.bodyLimit should be a whole number of bytes from 1.'],
-    [{ routeOptions: { logLevel: 1 } }, 'options.routeOptions.logLevel should be a string.'],
-    [{ routeOptions: { schema: { response: {} } } }, /^options\.routeOptions\.schema\.response is no option/],
-    [{ routeOptions: { schema: { tags: 'Batch' } } }, 'options.routeOptions.schema.tags should be an array of strings.'],
-    [{ routeOptions: { schema: { security: ['bearer'] } } }, 'options.routeOptions.schema.security should be an array of objects of arrays of strings.'],
-    [{ routeOptions: { schema: { hide: 'yes' } } }, 'options.routeOptions.schema.hide should be a boolean.']
+    [{ forward: 5 }, 'options.forward must be a function or an object with a function cancel.'],
+    [{ forward: { retrieve: forward } }, 'options.forward must be a function or an object with a function cancel.'],
+    [{ forward: { cancel: forward, retrieve: 5 } }, 'options.forward.retrieve must be a function.'],
+    [{ forward: { cancel: forward, providers: {} } }, 'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'],
+    [{ defaultProvider: '' }, 'options.defaultProvider must be the name of a provider.'],
+    [{ defaultProvider: 'opnai' }, /^options\.defaultProvider must be one of openai, groq, /],
+    [{ defaultProvider: 'fireworks-ai' }, 'options.defaultProvider must not be \'fireworks-ai\': its only way to stop a batch is to delete the job and its record.'],
+    [{ timeout: 0 }, 'options.timeout must be whole milliseconds from 1 to 2147483647.'],
+    [{ timeout: '30' }, 'options.timeout must be whole milliseconds from 1 to 2147483647.'],
+    [{ maxWait: -1 }, 'options.maxWait must be whole milliseconds from 0 to 2147483647.'],
+    [{ forward: { cancel: forward, shareKey: 'k' } }, 'options.forward.shareKey must be a function.'],
+    [{ forward: { cancel: forward, providers: new Map([['ü', {}]]) } }, 'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'],
+    [{ onCancelled: true }, 'options.onCancelled must be a function.'],
+    [{ defaultprovider: 'openai' }, 'Unknown option \'defaultprovider\' in options. Did you mean \'defaultProvider\'? Valid options: forward, canceller, retrieve, defaultProvider, timeout, maxWait, routeOptions, allow, portkeyConfig, onCancelled.'],
+    [{ routeOptions: [] }, 'options.routeOptions must be an object.'],
+    [{ routeOptions: { handler: forward } }, /^Unknown option 'handler' in options\.routeOptions\. Valid options: onRequest, /],
+    [{ routeOptions: { errorHandler: forward } }, /^Unknown option 'errorHandler' in options\.routeOptions\./],
+    [{ routeOptions: { onRequest: 'auth' } }, 'options.routeOptions.onRequest must be a function or an array of functions.'],
+    [{ routeOptions: { preHandler: [forward, 'auth'] } }, 'options.routeOptions.preHandler must be a function or an array of functions.'],
+    [{ routeOptions: { bodyLimit: 0 } }, 'options.routeOptions.bodyLimit must be a whole number of bytes from 1.'],
+    [{ routeOptions: { logLevel: 1 } }, 'options.routeOptions.logLevel must be a string.'],
+    [{ routeOptions: { schema: { response: {} } } }, /^Unknown option 'response' in options\.routeOptions\.schema\./],
+    [{ routeOptions: { schema: { tags: 'Batch' } } }, 'options.routeOptions.schema.tags must be an array of strings.'],
+    [{ routeOptions: { schema: { security: ['bearer'] } } }, 'options.routeOptions.schema.security must be an array of objects of arrays of strings.'],
+    [{ routeOptions: { schema: { hide: 'yes' } } }, 'options.routeOptions.schema.hide must be a boolean.']
   ]
   for (const [options, message] of bad) {
     const app = Fastify()
@@ -61,7 +61,7 @@ t.test('each option that cannot work is refused at registration, in one sentence
   }
 })
 
-t.test('each option of forwardToProviders and of a provider, too', async t => {
+t.test('so is each invalid option of forwardToProviders and of a provider', async t => {
   for (const [make, message] of [
     [() => forwardToProviders({ providers: [] as never }), 'providers should be an object of providers by name.'],
     [() => forwardToProviders({ providers: { mine: {} as never } }), 'providers[\'mine\'] should be a provider, such as openai() makes one.'],
@@ -78,7 +78,7 @@ t.test('each option of forwardToProviders and of a provider, too', async t => {
   ] as Array<[() => unknown, string | RegExp]>) t.throws(make, { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: message as string }, String(message))
 })
 
-t.test('the host stays as it is, and does not reach into the route', async t => {
+t.test('the host is not changed, and does not change the route', async t => {
   const hosts: Record<string, (app: FastifyInstance) => void> = {
     'an error handler': app => { app.setErrorHandler((error: Error, _request, reply) => reply.code(418).send({ host: error.message })) },
     'a JSON parser': app => {
@@ -120,7 +120,7 @@ t.test('the host stays as it is, and does not reach into the route', async t => 
   app.post('/fails', async () => { throw new Error('mine') })
   t.strictSame((await app.inject({ method: 'POST', url: '/host', payload: { a: 1 } })).json(), { host: 'parsed' }, 'the host\'s parser still parses')
   t.match(await app.inject({ method: 'POST', url: '/fails' }), { statusCode: 418, body: '{"host":"mine"}' }, 'the host\'s error handler still handles')
-  t.notOk(app.getSchema('fastify-batch-cancel/Batch'), 'no schema leaks')
+  t.strictSame(Object.keys(app.getSchemas()), [], 'no schema leaks')
 })
 
 t.test('two registrations live side by side, in one document', async t => {
@@ -139,7 +139,7 @@ t.test('two registrations live side by side, in one document', async t => {
   t.match(paths['/b/v1/batches/{id}/cancel'].post, { operationId: 'cancelB', tags: ['Mine'], security: [{ own: [] }], summary: 'Stop', description: 'Stops.' })
 })
 
-t.test('the document asks for a provider only where there is no default', async t => {
+t.test('the document requires a provider only if there is no default', async t => {
   const parameterOf = async (options: FastifyBatchCancelOptions) => {
     const app = Fastify()
     t.teardown(() => app.close())
@@ -154,10 +154,10 @@ t.test('the document asks for a provider only where there is no default', async 
   t.match(await parameterOf({ forward }), { required: true, example: 'openai', schema: { minLength: 1 } })
 })
 
-t.test('the host\'s hooks run, in their order, and their errors keep status and headers', async t => {
+t.test('the host\'s hooks run in their order, and their errors keep status and headers', async t => {
   const order: string[] = []
   const note = (name: string) => async () => { order.push(name) }
-  const app = await build(t, {
+  const app = await buildWithoutPauses(t, {
     defaultProvider: 'x',
     forward: async () => { order.push('cancel'); return BATCH },
     routeOptions: { onRequest: note('onRequest'), preValidation: [note('preValidation')], preHandler: note('preHandler'), onSend: note('onSend'), onResponse: note('onResponse'), config: { mine: true }, logLevel: 'silent', bodyLimit: 10, constraints: {} }
@@ -166,10 +166,10 @@ t.test('the host\'s hooks run, in their order, and their errors keep status and 
   t.strictSame(order, ['onRequest', 'preValidation', 'preHandler', 'cancel', 'onSend', 'onResponse'])
   order.length = 0
   t.equal((await cancel(app, { id: '\u0001' })).statusCode, 400)
-  t.notOk(order.includes('preHandler'), 'a preHandler sees only calls that can be carried out')
+  t.notOk(order.includes('preHandler'), 'a preHandler sees only calls that can be made')
   t.match(await cancel(app, { payload: 'x'.repeat(11) }), { statusCode: 413 })
 
-  const refusing = (refuse: (reply: { header: (name: string, value: string) => unknown, code: (status: number) => unknown }) => unknown) => build(t, { forward, routeOptions: { onRequest: async (_request, reply) => { throw refuse(reply) } } })
+  const refusing = (refuse: (reply: { header: (name: string, value: string) => unknown, code: (status: number) => unknown }) => unknown) => buildWithoutPauses(t, { forward, routeOptions: { onRequest: async (_request, reply) => { throw refuse(reply) } } })
   for (const [refuse, expected] of [
     [() => Object.assign(new Error('Log in'), { statusCode: 401, code: 'AUTH' }), { statusCode: 401, error: { message: 'Log in', type: 'invalid_request_error', code: 'AUTH' } }],
     [reply => { reply.header('retry-after', '7'); return Object.assign(new Error('Slow down'), { statusCode: 429 }) }, { statusCode: 429, headers: { 'retry-after': '7' }, error: { message: 'Slow down', code: null } }],
@@ -189,10 +189,10 @@ t.test('the host\'s hooks run, in their order, and their errors keep status and 
   }
 })
 
-t.test('an id of the host\'s that no header can carry is replaced by one of our own', async t => {
+t.test('a request id that no header can carry is replaced', async t => {
   const OWN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
   const idsOf = async (id: unknown, headers = {}) => {
-    const app = await build(t, { defaultProvider: 'x', forward }, { genReqId: () => id as string })
+    const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward }, { genReqId: () => id as string })
     const [ok, bad] = [await cancel(app, { headers }), await cancel(app, { id: '\u0001', headers })]
     t.strictSame([ok.statusCode, bad.statusCode], [200, 400])
     t.strictSame([...breaches(ok), ...breaches(bad)], [])
@@ -211,12 +211,12 @@ t.test('an id of the host\'s that no header can carry is replaced by one of our 
   }
 })
 
-t.test('onCancelled hears of every cancel that the provider accepted, and cannot break one', async t => {
+t.test('onCancelled is called for every cancel that the provider accepted, and cannot break one', async t => {
   const heard: unknown[] = []
   const logged: string[] = []
   const logger = { level: 'error', stream: { write: (line: string) => { logged.push(JSON.parse(line).err.message) } } }
   let status: Batch['status'] | Error = 'cancelling'
-  const app = await build(t, {
+  const app = await buildWithoutPauses(t, {
     defaultProvider: 'x',
     forward: {
       async cancel () { if (status instanceof Error) throw status; return batch({ status }) },
@@ -233,31 +233,21 @@ t.test('onCancelled hears of every cancel that the provider accepted, and cannot
   t.equal((await cancel(app)).statusCode, 200, 'it was cancelling already')
   t.equal(heard.length, 1)
 
-  const quiet = await build(t, { defaultProvider: 'x', forward, onCancelled: ({ batchId }) => { heard.push(batchId) } }, { logger })
+  const quiet = await buildWithoutPauses(t, { defaultProvider: 'x', forward, onCancelled: ({ batchId }) => { heard.push(batchId) } }, { logger })
   t.equal((await cancel(quiet)).statusCode, 200)
   t.strictSame([heard.length, heard.at(-1), logged.length], [2, 'batch_1', 1])
 
-  const sync = await build(t, { defaultProvider: 'x', forward, onCancelled: () => { throw new Error('at once') } }, { logger })
+  const sync = await buildWithoutPauses(t, { defaultProvider: 'x', forward, onCancelled: () => { throw new Error('at once') } }, { logger })
   t.equal((await cancel(sync)).statusCode, 200)
   t.strictSame(logged.at(-1), 'at once')
 })
 
-t.test('a forwarder of one\'s own that tells what it serves', async t => {
-  const app = await build(t, { forward: { cancel: forward, providers: new Map([['x', { id: /^batch_/, headers: { 'x-tier': Type.Literal('a') } }]]) } })
+t.test('a custom forwarder that lists the providers it serves', async t => {
+  const app = await buildWithoutPauses(t, { forward: { cancel: forward, providers: new Map([['x', { id: /^batch_/, headers: { 'x-tier': Type.Literal('a') } }]]) } })
   t.match((await cancel(app, { headers: { 'x-portkey-provider': 'x', 'x-tier': 'a' } })), { statusCode: 200 })
   t.match((await cancel(app, { headers: { 'x-portkey-provider': 'x', 'x-tier': 'b' } })).json(), { error: { code: 'invalid_header', message: 'Header \'x-tier\' is not valid.' } })
   t.match((await cancel(app, { id: 'job', headers: { 'x-portkey-provider': 'x' } })).json(), { error: { code: 'invalid_batch_id' } })
-  t.match((await cancel(app, { headers: { 'x-portkey-provider': 'y' } })).json(), { error: { message: 'There is no provider \'y\' here; these are: x.' } })
-  const untold = await build(t, { forward })
-  t.match((await cancel(untold)).json(), { error: { code: 'missing_provider', message: 'Name the provider that holds the batch in the header x-portkey-provider.' } })
-})
-
-t.test('the types catch the mistakes people make', async t => {
-  // @ts-expect-error a forwarder needs cancel
-  await t.rejects(async () => { await Fastify().register(batchCancel, { forward: { retrieve: async () => BATCH } }) })
-  // @ts-expect-error the handler is not the host's to set
-  await t.rejects(async () => { await Fastify().register(batchCancel, { routeOptions: { handler: async () => BATCH } }) })
-  // @ts-expect-error a batch has a status
-  const wrong: FastifyBatchCancelOptions = { forward: async () => ({ id: 'b' }) }
-  t.ok(wrong)
+  t.match((await cancel(app, { headers: { 'x-portkey-provider': 'y' } })).json(), { error: { message: 'Unknown provider \'y\'. Available providers: x.' } })
+  const unlisted = await buildWithoutPauses(t, { forward })
+  t.match((await cancel(unlisted)).json(), { error: { code: 'missing_provider', message: 'Name the provider that holds the batch in the x-portkey-provider header.' } })
 })

@@ -1,6 +1,6 @@
 import type { Batch, BatchStatus } from '../../schemas/batch.js'
 
-/** Every field of OpenAI's batch when nothing is told: the seven required ones keep their type, since typed clients rely on it. */
+/** Every field of OpenAI's batch if nothing is known. The seven required fields keep their type for typed clients. */
 const UNREPORTED = {
   object: 'batch',
   endpoint: '',
@@ -24,8 +24,13 @@ const UNREPORTED = {
   metadata: null
 } as const
 
-/** A whole batch from what is known of it; nothing is invented for the rest. */
-export function completeBatch (told: Partial<Batch> & { id: string, status: BatchStatus }): Batch {
-  const { id, ...rest } = told
+/**
+ * A complete batch from what is known of it. Nothing is invented: a field that is not given is `null`, and one of the
+ * seven required fields is `''`, or `0` for `created_at`.
+ *
+ * @example completeBatch({ id: 'batch_1', status: 'cancelling' })
+ */
+export function completeBatch (known: Partial<Batch> & { id: string, status: BatchStatus }): Batch {
+  const { id, ...rest } = known
   return { id, ...UNREPORTED, ...rest }
 }

@@ -1,52 +1,28 @@
-import type { Batch, BatchStatus } from '../../schemas/batch.js'
-import { completeBatch } from './complete-batch.js'
-import { isObject } from '../is-object.js'
+import type { Batch } from '../../schemas/batch.js'
 
-/** Not enumerable, so that no copy has it. A WeakMap would cost ten times as much, and garbage collections more. */
-const kText = Symbol('fastify-batch-cancel.text')
-
-/**
- * Remembers the JSON text that an object was parsed from, so that it goes out byte for byte, as a batch or within one:
- * parsing rounds integers over 2^53. Whoever wants to send something else makes another object.
- */
-export function keepText (parsed: object, text: string): void {
-  Object.defineProperty(parsed, kText, { value: text })
+/** The JSON that an object was parsed from. Large integers survive in the text, not in the object. */
+export interface RawJson {
+  readonly text: string
+  /** The parsed object: the batch itself, or its `provider_batch`. The text counts only for this very object. */
+  readonly value: object
 }
 
-export const textOf = (parsed: object & { readonly [kText]?: string }): string | undefined => parsed[kText]
-
-/** The batch with another status, and all else as its provider wrote it. */
-export function withStatus (batch: Batch, status: BatchStatus): Batch {
-  const other = { ...batch, status }
-  const text = textOf(batch)
-  if (text !== undefined) keepText(other, replaceStatus(text, status))
-  return other
+/** A batch as JSON, as its provider wrote it. Throws a `TypeError` if the batch cannot be serialized. */
+export function batchJson (batch: Batch, raw?: RawJson): string {
+  if (raw === undefined) return JSON.stringify(batch)
+  if (raw.value === batch) return raw.text
+  const { provider_batch: original, ...own } = batch
+  if (raw.value !== original) return JSON.stringify(batch)
+  return `${JSON.stringify(own).slice(0, -1)},"provider_batch":${raw.text}}`
 }
 
-const STRING = '"[^"\\\\]*(?:\\\\.[^"\\\\]*)*"'
-const TOKEN = new RegExp(`(${STRING})(\\s*:\\s*)?(${STRING})?|[{}[\\]]`, 'g')
-
-/** Only of the object itself, however often and with whichever escapes it tells it. */
-function replaceStatus (text: string, status: BatchStatus): string {
-  let depth = 0
-  return text.replace(TOKEN, (token: string, key?: string, colon?: string, value?: string) => {
-    if (key === undefined) depth += token === '{' || token === '[' ? 1 : -1
-    return depth === 1 && key !== undefined && value !== undefined && JSON.parse(key) === 'status' ? `${key}${colon}"${status}"` : token
-  })
-}
-
-/** A batch as JSON: as its provider wrote it, else as it is; where it cannot be written (too deep, or a hook's own object), what names it. */
-export function writeBatch (batch: Batch): string {
-  try {
-    return textOf(batch) ?? writeAround(batch)
-  } catch {
-    return JSON.stringify(completeBatch({ id: batch.id, status: batch.status }))
+/** Freezes a parsed JSON value in depth: a change that the raw JSON would hide throws instead. */
+export function deepFreeze (value: unknown): void {
+  const pending = [value]
+  while (pending.length > 0) {
+    const next = pending.pop()
+    if (typeof next !== 'object' || next === null || Object.isFrozen(next)) continue
+    Object.freeze(next)
+    for (const key in next) pending.push((next as Record<string, unknown>)[key])
   }
-}
-
-/** A batch of our making around the provider's own object, which goes out as it came. */
-function writeAround (batch: Batch): string {
-  const { provider_batch: told, ...own } = batch
-  const text = isObject(told) ? textOf(told) : undefined
-  return text === undefined ? JSON.stringify(batch) : `${JSON.stringify(own).slice(0, -1)},"provider_batch":${text}}`
 }

@@ -1,42 +1,34 @@
-import { setTimeout as wait } from 'node:timers/promises'
-
-/** Time as this package sees it, so that a test can be the one to move it. */
+/** Time as the engine sees it, so that a test can control it. */
 export interface Clock {
-  /** Unix time in milliseconds. */
+  /** Monotonic time in milliseconds: only differences mean anything. Setting the system's clock does not move it. */
   now (): number
-  /** Resolves after `ms` milliseconds. */
-  sleep (ms: number): Promise<void>
+  /** Unix time in milliseconds, for dates only. */
+  date (): number
+  /** Calls back after `ms` milliseconds. Returns a function that cancels the timer. */
+  setTimer (ms: number, callback: () => void): () => void
+  /** The same for a pause between two attempts, which a test may skip. */
+  setPause (ms: number, callback: () => void): () => void
 }
 
-/** A clock whose timers can be stopped. */
-export interface Timers extends Clock {
-  /** Calls `wake` after `ms` milliseconds unless what it returns is called before. */
-  after (ms: number, wake: () => void): () => void
+function setTimer (ms: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, ms)
+  return () => clearTimeout(timer)
 }
 
-/** The time of calls: whoever waits in it keeps the process alive. */
-export const systemClock: Timers = {
-  now: Date.now,
-  sleep: (ms) => wait(ms),
-  after (ms, wake) {
-    const timer = setTimeout(wake, ms)
-    return () => clearTimeout(timer)
-  }
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  date: () => Date.now(),
+  setTimer,
+  setPause: setTimer
 }
 
-/** The result of the work, or the error of `late` where it does not come within `ms`; the work goes on. */
-export function withTimeout<T> (work: Promise<T>, ms: number, { after }: Timers, late: () => Error): Promise<T> {
+/** The result of the work, or the error of `late` if it does not come within `ms` milliseconds. The work goes on. */
+export function withTimeout<T> (work: Promise<T>, ms: number, clock: Clock, late: () => Error): Promise<T> {
   return new Promise((resolve, reject) => {
-    const stop = after(ms, () => reject(late()))
+    const stop = clock.setTimer(ms, () => reject(late()))
     work.then(value => { stop(); resolve(value) }, error => { stop(); reject(error) })
   })
 }
 
-/** The time of work that nobody is owed: it keeps no process alive. */
-export const idleClock: Clock = {
-  now: Date.now,
-  sleep: (ms) => wait(ms, undefined, { ref: false })
-}
-
-/** The option under which tests hand a clock of their own to the plugin. */
+/** The option under which tests pass a clock of their own. */
 export const kClock = Symbol('fastify-batch-cancel.clock')

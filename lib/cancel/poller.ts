@@ -1,166 +1,198 @@
-import type { Batch } from '../../schemas/batch.js'
-import { isTerminal } from './cancel-batch.js'
-import { withTimeout, type Timers } from './clock.js'
 import { ProviderError } from '../errors.js'
+import type { CheckedBatch } from '../forwarder/check-forwarder.js'
+import { createCall, endCall } from '../forwarder/lifetime.js'
 import type { BatchCall } from '../forwarder/types.js'
-import type { Answer, Hook } from '../forwarder/check-forwarder.js'
-import { callUnder, Operation } from '../forwarder/lifetime.js'
-import { retryAfter } from './retry-after.js'
+import { retryAfterMs } from './backoff.js'
+import { isTerminal } from './batch-state.js'
+import { withTimeout, type Clock } from './clock.js'
+import type { CallLog } from './operation.js'
 
-/** Pauses between reads, in milliseconds; the last one for good. */
-const PAUSES = [1000, 2000, 4000, 8000, 15_000]
+/** The pauses before each read of a poller; the last one repeats. */
+const POLL_INTERVALS_MS = [1000, 2000, 4000, 8000, 15_000]
 
-/** How long before its end a wait is read for once more, and the least time between such reads, in milliseconds. */
-const LAST_READ = 1000
+/** How long before its end a wait reads the batch once more, and the least time between two such reads. */
+const LAST_READ_MS = 1000
 
 /** The longest pause that a provider may ask for. */
-const LONGEST_PAUSE = 60_000
+const MAX_POLL_INTERVAL_MS = 60_000
 
-/** A read that takes longer than this counts as failed, in milliseconds. */
-const READ_TIME = 15_000
+/** A read that takes longer counts as failed, so that the poller goes on. */
+const READ_TIMEOUT_MS = 15_000
 
-/** These say that reading on is of no use. */
-const FINAL = new Set([401, 403, 404])
+/** After these further reads are useless. */
+const FINAL_STATUSES: ReadonlySet<number> = new Set([401, 403, 404])
 
-export interface WaitOptions {
-  readonly retrieve: NonNullable<Hook['retrieve']>
-  /** Waits with equal keys share one poller; those without a key share none. */
-  readonly keyOf: (call: BatchCall) => string | undefined
-  readonly clock: Timers
-}
-
-/** The batch as it was last seen. */
-export interface Waited {
-  /** `undefined`: it was not seen since. */
-  readonly answer: Answer<Batch> | undefined
-  /** Milliseconds after which it would be looked at again, where waiting on is of use. */
-  readonly next?: number
-}
-
-interface Waiter {
-  /** How many answers the poller had seen when this one joined: older ones are not for it. */
-  readonly since: number
-  readonly tell: (waited: Waited) => void
-}
-
-interface Poller {
-  readonly waiters: Set<Waiter>
-  /** The call of whoever came first, under an operation that lasts as long as anybody waits. */
-  readonly call: BatchCall
-  readonly operation: Operation
-  answer: Answer<Batch> | undefined
-  answers: number
-  round: number
-  pause: number
-  /** When it may be read out of turn, as the clock tells it. */
-  earliest: number
-  /** Stops the next read from being made; `undefined` while one is on its way. */
-  stop: (() => void) | undefined
+/** How a wait ended. */
+export interface WaitResult {
+  /** The batch as it was last read; `undefined` if no read succeeded while this wait lasted. */
+  readonly seen: CheckedBatch | undefined
+  /** Milliseconds until the next read would be, if the batch is not terminal yet. */
+  readonly retryAfter?: number
 }
 
 export interface Wait {
-  readonly waited: Promise<Waited>
-  /** Ends this wait with the batch as it was last seen. */
-  leave (): void
+  readonly result: Promise<WaitResult>
+  /** Ends this wait with the batch as it was last read. */
+  stop (): void
 }
 
-export interface Waits {
-  /** Waits until the batch is terminal, reading on is of no use, `ms` milliseconds are over, or somebody leaves. */
-  join (call: BatchCall, ms: number): Wait
-  /** Ends every wait, and each that begins from now on at once. */
+export interface Pollers {
+  /**
+   * Waits until the batch is terminal, further reads are useless, `ms` milliseconds have passed, or the wait is
+   * stopped. Waits with the same key share one poller; `undefined` is not shared.
+   */
+  wait (call: BatchCall, key: string | undefined, ms: number, log: CallLog): Wait
+  /** Ends every wait, and each one that is started later at once. */
   close (): void
 }
 
-/** Waits for batches, each read by one poller for all who wait for it with the same credentials. */
-export function createWaits ({ retrieve, keyOf, clock }: WaitOptions): Waits {
+/** The wait of a call that comes after the end of all waits. */
+const ENDED: Wait = {
+  result: Promise.resolve({ seen: undefined, retryAfter: POLL_INTERVALS_MS[0] as number }),
+  stop () {}
+}
+
+export interface PollersOptions {
+  readonly retrieve: (call: BatchCall) => Promise<CheckedBatch>
+  readonly clock: Clock
+}
+
+export function createPollers ({ retrieve, clock }: PollersOptions): Pollers {
   const pollers = new Map<string | symbol, Poller>()
   let closed = false
 
-  function join (call: BatchCall, ms: number): Wait {
-    const key = keyOf(call) ?? Symbol('unshared')
-    const poller = pollers.get(key) ?? open(key, call)
-    let resolve!: (waited: Waited) => void
-    const waited = new Promise<Waited>(_resolve => { resolve = _resolve })
-    const waiter: Waiter = { since: poller.answers, tell (result) { stop(); resolve(result) } }
-    let stop = clock.after(Math.max(0, ms - LAST_READ), () => {
-      hurry(key, poller)
-      stop = clock.after(Math.min(ms, LAST_READ), leave)
-    })
-    poller.waiters.add(waiter)
-
-    function leave () {
-      if (!poller.waiters.delete(waiter)) return
-      if (poller.waiters.size === 0) shut(key, poller)
-      waiter.tell({ answer: poller.answers > waiter.since ? poller.answer : undefined, next: poller.pause })
-    }
-
-    if (closed) leave()
-    return { waited, leave }
+  function wait (call: BatchCall, key: string | undefined, ms: number, log: CallLog): Wait {
+    if (closed) return ENDED
+    const id = key ?? Symbol('not shared')
+    const poller = pollers.get(id) ?? start(id, call, log)
+    return poller.add(ms)
   }
 
-  function open (key: string | symbol, call: BatchCall): Poller {
-    const operation = new Operation()
-    const poller: Poller = { waiters: new Set(), call: callUnder(operation, call), operation, answer: undefined, answers: 0, round: 0, pause: 0, earliest: 0, stop: undefined }
-    pollers.set(key, poller)
-    schedule(key, poller)
+  function start (id: string | symbol, call: BatchCall, log: CallLog): Poller {
+    // Another poller may have taken its place while its last read was in progress.
+    const onEnd = () => { if (pollers.get(id) === poller) pollers.delete(id) }
+    const poller = createPoller({ retrieve, clock, call, log, onEnd })
+    pollers.set(id, poller)
     return poller
-  }
-
-  function shut (key: string | symbol, poller: Poller): void {
-    poller.stop?.()
-    poller.operation.end()
-    pollers.delete(key)
-  }
-
-  function schedule (key: string | symbol, poller: Poller, asked?: number): void {
-    const usual = PAUSES[Math.min(poller.round++, PAUSES.length - 1)] as number
-    poller.pause = Math.min(Math.max(usual, asked ?? 0), LONGEST_PAUSE)
-    poller.earliest = clock.now() + Math.max(LAST_READ, asked ?? 0)
-    poller.stop = clock.after(poller.pause, () => { look(key, poller) })
-  }
-
-  /** Reads out of turn for whoever is about to go. */
-  function hurry (key: string | symbol, poller: Poller): void {
-    if (poller.stop === undefined || clock.now() < poller.earliest) return
-    poller.stop()
-    look(key, poller)
-  }
-
-  async function look (key: string | symbol, poller: Poller): Promise<void> {
-    let asked: number | undefined
-    poller.stop = undefined
-    try {
-      // A read that never ends is given up, so that the poller goes on.
-      const answer = await withTimeout(retrieve(poller.call), READ_TIME, clock, () => new Error('The read took too long.'))
-      asked = retryAfter(answer.headers, clock.now())
-      poller.answer = answer
-      poller.answers++
-      if (isTerminal(answer.batch)) return finish(key, poller)
-    } catch (error) {
-      poller.call.request.log.warn({ err: error }, 'the batch could not be read while waiting for it')
-      if (error instanceof ProviderError) {
-        if (FINAL.has(error.statusCode)) return finish(key, poller)
-        asked = retryAfter(error.headers, clock.now())
-      }
-    }
-    if (poller.waiters.size > 0) schedule(key, poller, asked)
-  }
-
-  function finish (key: string | symbol, poller: Poller): void {
-    // Another one may have begun while the last read of this one was on its way.
-    if (pollers.get(key) === poller) pollers.delete(key)
-    for (const { since, tell } of poller.waiters) tell({ answer: poller.answers > since ? poller.answer : undefined })
-    poller.waiters.clear()
-    poller.operation.end()
   }
 
   function close (): void {
     closed = true
-    for (const [key, poller] of pollers) {
-      poller.stop?.()
-      finish(key, poller)
+    for (const poller of pollers.values()) poller.end()
+  }
+
+  return { wait, close }
+}
+
+interface Poller {
+  add (ms: number): Wait
+  /** Ends all waits with the batch as it was last read. */
+  end (): void
+}
+
+interface Waiter {
+  /** How many reads had succeeded before this waiter came: their batches are too old for it. */
+  readonly readsBefore: number
+  readonly resolve: (result: WaitResult) => void
+}
+
+interface PollerOptions extends PollersOptions {
+  /** The call of the first waiter. */
+  readonly call: BatchCall
+  readonly log: CallLog
+  readonly onEnd: () => void
+}
+
+/** Reads one batch in growing intervals for as long as there are waiters. */
+function createPoller ({ retrieve, clock, call: firstCall, log, onEnd }: PollerOptions): Poller {
+  // A call of its own, since the poller may outlive the call of its first waiter.
+  const call = createCall(firstCall)
+  const waiters = new Set<Waiter>()
+  const intervals = pollIntervals()
+  let seen: CheckedBatch | undefined
+  let reads = 0
+  let interval = 0
+  /** From when on the batch may be read ahead of schedule. */
+  let earliest = 0
+  /** Cancels the next scheduled read; `undefined` while one is in progress. */
+  let cancelRead: (() => void) | undefined
+  schedule(undefined)
+
+  function add (ms: number): Wait {
+    let resolve!: (result: WaitResult) => void
+    const result = new Promise<WaitResult>(_resolve => { resolve = _resolve })
+    let cancelTimer = clock.setTimer(Math.max(0, ms - LAST_READ_MS), () => {
+      readEarly()
+      cancelTimer = clock.setTimer(Math.min(ms, LAST_READ_MS), stop)
+    })
+    const waiter: Waiter = {
+      readsBefore: reads,
+      resolve (value) {
+        cancelTimer()
+        resolve(value)
+      }
+    }
+    waiters.add(waiter)
+
+    function stop (): void {
+      if (!waiters.delete(waiter)) return
+      waiter.resolve({ ...resultFor(waiter), retryAfter: interval })
+      if (waiters.size === 0) end()
+    }
+
+    return { result, stop }
+  }
+
+  const resultFor = ({ readsBefore }: Waiter): WaitResult => ({ seen: reads > readsBefore ? seen : undefined })
+
+  /** @param requested milliseconds that the provider asked to wait */
+  function schedule (requested: number | undefined): void {
+    interval = Math.min(Math.max(intervals.next().value, requested ?? 0), MAX_POLL_INTERVAL_MS)
+    earliest = clock.now() + Math.max(LAST_READ_MS, requested ?? 0)
+    cancelRead = clock.setTimer(interval, poll)
+  }
+
+  /** Reads ahead of schedule for a wait that is about to end. */
+  function readEarly (): void {
+    if (cancelRead === undefined || clock.now() < earliest) return
+    cancelRead()
+    poll()
+  }
+
+  async function poll (): Promise<void> {
+    cancelRead = undefined
+    const { isLast, requested } = await read()
+    if (isLast) end()
+    else if (waiters.size > 0) schedule(requested)
+  }
+
+  async function read (): Promise<{ isLast: boolean, requested?: number | undefined }> {
+    try {
+      seen = await withTimeout(retrieve(call), READ_TIMEOUT_MS, clock, () => new Error('The read took too long.'))
+      reads++
+      return { isLast: isTerminal(seen.batch), requested: retryAfterMs(seen.headers, clock.date()) }
+    } catch (error) {
+      if (waiters.size > 0) log.warn({ err: error }, 'reading the batch failed while a client waits for it')
+      if (!(error instanceof ProviderError)) return { isLast: false }
+      return {
+        isLast: FINAL_STATUSES.has(error.statusCode),
+        requested: retryAfterMs(error.headers, clock.date())
+      }
     }
   }
 
-  return { join, close }
+  function end (): void {
+    cancelRead?.()
+    onEnd()
+    for (const waiter of waiters) waiter.resolve(resultFor(waiter))
+    waiters.clear()
+    endCall(call)
+  }
+
+  return { add, end }
+}
+
+function * pollIntervals (): Generator<number, never> {
+  yield * POLL_INTERVALS_MS
+  for (;;) yield POLL_INTERVALS_MS.at(-1) as number
 }

@@ -1,100 +1,118 @@
 import { isBatch } from '../../schemas/batch.js'
-import { parseErrorBody } from './error-body.js'
+import { batchProblem } from '../batch/batch-problem.js'
+import { completeBatch } from '../batch/complete-batch.js'
+import { batchJson } from '../batch/raw-json.js'
+import { internalError, invalidResult } from '../errors.js'
+import { pickResponseHeaders, type HeadersLike, type ResponseHeaders } from '../headers.js'
 import { isObject } from '../is-object.js'
-import { BatchCancelError, internalError, ProviderError, timedOut, unreachable, unsent, type ErrorDetails } from '../errors.js'
-import type { Batch, BatchCall, BatchForwarder } from './types.js'
-import { pickResponseHeaders, type ResponseHeaders, type HeadersLike } from '../headers.js'
-import { textOf } from '../batch/raw-json.js'
+import { classifyError } from './classify-error.js'
+import { shareKeyOf } from './share-key.js'
+import type { Batch, BatchCall, BatchForwarder, RawJson } from './types.js'
 
-/** What a hook answered, once it was looked at. */
-export interface Answer<T extends Batch | null = Batch | null> {
-  readonly batch: T
-  /** Of the provider's headers those that reach the client; the others would be kept as long as somebody waits. */
+/** A batch that satisfies the schema, and the JSON that the client gets. */
+export interface CheckedBatch {
+  readonly batch: Batch
+  /** As the provider wrote it, if the forwarder passed that on. */
+  readonly json: string
+  /** The provider's headers that reach the client. */
+  readonly headers: ResponseHeaders
+  /** A bug of the forwarder that does not change the outcome. */
+  readonly warning?: Error
+}
+
+/** The checked result of a cancel; without a batch if the provider accepted it and returned none. */
+export type CheckedResult = CheckedBatch | NoBatch
+
+export interface NoBatch {
+  readonly batch: null
   readonly headers: ResponseHeaders
 }
 
-/** A forwarder that is held to its word: it answers an `Answer` or throws a `BatchCancelError` or `ProviderError`. */
-export interface Hook {
-  cancel (call: BatchCall): Promise<Answer>
-  retrieve?: (call: BatchCall) => Promise<Answer<Batch>>
+/** A forwarder that returns checked results, and throws nothing but a `BatchCancelError` or a `ProviderError`. */
+export interface CheckedForwarder {
+  readonly cancel: (call: BatchCall) => Promise<CheckedResult>
+  readonly retrieve?: (call: BatchCall) => Promise<CheckedBatch>
+  /** `undefined` if there is nothing to wait for. */
+  readonly prepare: (call: BatchCall) => Promise<void> | undefined
+  readonly shareKey: (call: BatchCall) => string | undefined
+  readonly close: () => Promise<void>
 }
 
-export function checkForwarder ({ cancel, retrieve }: BatchForwarder): Hook {
+export function checkForwarder (forwarder: BatchForwarder): CheckedForwarder {
+  const { cancel, retrieve, prepare, close } = forwarder
+  const shareKey = shareKeyOf(forwarder)
   return {
     async cancel (call) {
+      let result: unknown
       try {
-        return readAnswer(await cancel(call))
+        result = await cancel(call)
       } catch (error) {
-        throw readThrown(error)
+        throw classifyError(error)
       }
+      return checkResult('cancel', result)
     },
     ...retrieve !== undefined && {
       async retrieve (call) {
+        let result: unknown
         try {
-          const { batch, headers } = readAnswer(await retrieve(call))
-          if (batch === null) throw internalError('The hook\'s retrieve answered null.')
-          return { batch, headers }
+          result = await retrieve(call)
         } catch (error) {
-          throw readThrown(error)
+          throw classifyError(error)
         }
+        const checked = checkResult('retrieve', result)
+        if (checked.batch === null) throw invalidResult('The forwarder\'s retrieve returned null.')
+        return checked
       }
-    }
+    },
+    prepare (call) {
+      try {
+        const pending = prepare?.(call)
+        return pending instanceof Promise ? pending.catch(error => { throw prepareError(error) }) : undefined
+      } catch (error) {
+        throw prepareError(error)
+      }
+    },
+    shareKey: (call) => checkShareKey(shareKey?.(call)),
+    close: async () => { await close?.() }
   }
 }
 
-function readAnswer (value: unknown): Answer {
-  if (value === null) return { batch: null, headers: {} }
-  if (!isObject(value)) throw internalError(`The hook answered ${typeof value}, which is neither a batch nor null.`)
-  if (value['object'] !== 'batch' && 'batch' in value) {
-    return { batch: value['batch'] === null ? null : checked(value['batch']), headers: pickResponseHeaders(value['headers'] as HeadersLike) }
+/** What goes wrong before anything is sent is never the provider's response, whatever status the error has. */
+function prepareError (error: unknown) {
+  const classified = classifyError(error)
+  return classified === error ? classified : internalError('The forwarder\'s prepare failed.', error)
+}
+
+function checkShareKey (key: unknown): string | undefined {
+  if (key === undefined || typeof key === 'string') return key
+  // Nobody else handles a promise that rejects.
+  if (key instanceof Promise) key.catch(() => {})
+  throw new TypeError('The forwarder\'s shareKey should return a string or undefined.')
+}
+
+function checkResult (name: string, result: unknown): CheckedResult {
+  if (result === null) return { batch: null, headers: {} }
+  if (!isObject(result)) {
+    throw invalidResult(`The forwarder's ${name} returned ${kindOf(result)}; expected a batch, { batch } or null.`)
   }
-  return { batch: checked(value), headers: {} }
+  if (result['object'] === 'batch' || !('batch' in result)) return checkBatch(name, result, {}, undefined)
+  const headers = pickResponseHeaders(result['headers'] as HeadersLike)
+  if (result['batch'] === null) return { batch: null, headers }
+  return checkBatch(name, result['batch'], headers, result['raw'] as RawJson | undefined)
 }
 
-function checked (value: unknown): Batch {
-  // A batch that has its text was checked when it was parsed.
-  if (isObject(value) && (textOf(value) !== undefined || isBatch(value))) return value as Batch
-  throw internalError('The hook answered an object that the Batch schema refuses.')
-}
+const kindOf = (value: unknown) => Array.isArray(value) ? 'an array' : typeof value
 
-export function readThrown (thrown: unknown): BatchCancelError | ProviderError {
-  if (thrown instanceof BatchCancelError || (thrown instanceof ProviderError && statusOf({ status: thrown.statusCode }) !== undefined)) return thrown
-  if (!isObject(thrown)) return internalError('The hook threw something that is no error.', thrown)
-  const status = statusOf(thrown)
-  if (status !== undefined) return new ProviderError(status, detailsOf(thrown), headersOf(thrown), thrown)
-  return lost(thrown) ?? internalError('The hook failed.', thrown)
-}
-
-function statusOf ({ status, statusCode, $metadata }: Record<string, unknown>): number | undefined {
-  const candidates = [status, statusCode, isObject($metadata) ? $metadata['httpStatusCode'] : undefined]
-  return candidates.find((value): value is number => Number.isInteger(value) && value as number >= 400 && value as number <= 599)
-}
-
-function detailsOf (thrown: Record<string, unknown>): ErrorDetails {
-  const message = typeof thrown['message'] === 'string' ? thrown['message'] : 'The hook gave no reason.'
-  const code = typeof thrown['code'] === 'string' ? thrown['code'] : null
-  return parseErrorBody(thrown['error']) ?? { message, code }
-}
-
-const headersOf = ({ headers }: Record<string, unknown>) => isObject(headers) ? headers as HeadersLike : undefined
-
-const NETWORK_CODE = /^(E(CONN|HOST|NET|AI_|PIPE|PROTO|(SOCKET)?TIMEDOUT|NOTFOUND|ADDRNOTAVAIL)|UND_ERR_(?!INVALID)|HPE_|ERR_(TLS|SSL|STREAM_PREMATURE)|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/
-const ABORT_NAME = /^(AbortError|HTTPParserError|API(Connection|UserAbort)Error)$/
-const TIMEOUT = /^(TimeoutError|APIConnectionTimeoutError|UND_ERR_(HEADERS|BODY)_TIMEOUT)$/
-/** Failures that come before a connection does. */
-const UNSENT_CODE = /^(ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENET|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/
-const DEEPEST_CAUSE = 5
-
-/** No answer came: a network error or an abort, of Node, of undici or of an SDK, perhaps as the cause of another. */
-function lost (thrown: Record<string, unknown>): BatchCancelError | undefined {
-  let error: unknown = thrown
-  for (let depth = 0; depth < DEEPEST_CAUSE && isObject(error); depth++) {
-    // The SDKs leave `name` at "Error": their class tells.
-    const names = [error['code'], error['name'], error.constructor?.name].filter(name => typeof name === 'string')
-    if (names.some(name => UNSENT_CODE.test(name))) return unsent(thrown)
-    if (names.some(name => TIMEOUT.test(name))) return timedOut(thrown)
-    if (names.some(name => NETWORK_CODE.test(name) || ABORT_NAME.test(name))) return unreachable(thrown)
-    error = error['cause']
+function checkBatch (name: string, batch: unknown, headers: ResponseHeaders, raw: RawJson | undefined): CheckedBatch {
+  if (!isBatch(batch)) {
+    throw invalidResult(`The forwarder's ${name} returned an object that is not a batch: ${batchProblem(batch)}.`)
   }
-  return undefined
+  try {
+    return { batch, json: batchJson(batch, raw), headers }
+  } catch (error) {
+    // The id and the status are known all the same, and the status decides.
+    const known = completeBatch({ id: batch.id, status: batch.status })
+    const warning = new Error(`The forwarder's ${name} returned a batch that cannot be serialized.`, { cause: error })
+    return { batch: known, json: JSON.stringify(known), headers, warning }
+  }
 }

@@ -1,75 +1,72 @@
 import type { BatchCall } from './types.js'
 
-const over = () => new DOMException('The operation is over', 'AbortError')
-
-/** What goes on for one call, until nothing of it does any more. */
-export class Operation {
-  #aborter: AbortController | undefined
+/** The time in which work for one call goes on: it ends once, and then every listener has been called. */
+class Lifetime {
+  #controller: AbortController | undefined
+  #listeners: Set<() => void> | undefined
   #ended = false
-  #listeners: Array<() => void> | undefined
-  #kept: { readonly owner: object, readonly call: BatchCall, readonly value: unknown } | undefined
 
-  /** Aborts when the operation is over. Made on first use, since most hooks never ask for it. */
+  /** Created on first use, since most forwarders never ask for it. */
   get signal (): AbortSignal {
-    this.#aborter ??= new AbortController()
-    if (this.#ended) this.#aborter.abort(over())
-    return this.#aborter.signal
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#ended) this.#controller.abort(endOfCall())
+    }
+    return this.#controller.signal
   }
 
-  /** Calls the listener when the operation is over, unless what it returns is called before: what a signal does, at a fifth of its cost. */
-  whenOver (listener: () => void): () => void {
-    if (this.#ended) listener()
-    else if (this.#listeners === undefined) this.#listeners = [listener]
-    else this.#listeners.push(listener)
-    return () => { this.#forget(listener) }
+  /** Calls the listener at the end; cheaper than a signal for each call. Returns a function that unregisters it. */
+  onEnd (listener: () => void): () => void {
+    if (this.#ended) {
+      listener()
+      return () => {}
+    }
+    this.#listeners ??= new Set()
+    this.#listeners.add(listener)
+    return () => { this.#listeners?.delete(listener) }
   }
 
-  #forget (listener: () => void): void {
-    const index = this.#listeners?.indexOf(listener) ?? -1
-    if (index !== -1) this.#listeners?.splice(index, 1)
-  }
-
-  /** Keeps one thing of a call, for whoever owns it. */
-  keep (owner: object, call: BatchCall, value: unknown): void {
-    this.#kept = { owner, call, value }
-  }
-
-  /** What the owner kept of this very call, and of no copy of it. */
-  kept (owner: object, call: BatchCall): unknown {
-    return this.#kept?.owner === owner && this.#kept.call === call ? this.#kept.value : undefined
-  }
-
-  /** Ends the operation, and lets go of all that it held: it may outlive the call by a garbage collection or two. */
   end (): void {
     const listeners = this.#listeners
     this.#ended = true
     this.#listeners = undefined
-    this.#kept = undefined
-    this.#aborter?.abort(over())
+    this.#controller?.abort(endOfCall())
     for (const listener of listeners ?? []) listener()
   }
 }
 
-/** Where a call keeps its operation, for the forwarders of this package. */
-const kOperation = Symbol('fastify-batch-cancel.operation')
+const endOfCall = () => new DOMException('The call is over', 'AbortError')
 
-/** The operation of a call; `undefined` where somebody else made the call. */
-export const operationOf = (call: BatchCall & { readonly [kOperation]?: Operation }): Operation | undefined => call[kOperation]
+const lifetimes = new WeakMap<object, Lifetime>()
 
-/** Calls the listener when a call is over, whoever made the call, unless what it returns is called before. */
-export function whenOver (call: BatchCall, listener: () => void): () => void {
-  const operation = operationOf(call)
-  if (operation !== undefined) return operation.whenOver(listener)
-  const { signal } = call
-  signal.addEventListener('abort', listener, { once: true })
-  return () => signal.removeEventListener('abort', listener)
+/** One descriptor for all calls: an object literal with a getter would get a hidden class of its own each time. */
+const SIGNAL: PropertyDescriptor & ThisType<object> = {
+  // Enumerable and the call's own, so that `{ ...call }` has it.
+  enumerable: true,
+  get () { return (lifetimes.get(this) as Lifetime).signal }
 }
 
-/** One getter for all calls: a literal with a getter would have a hidden class of its own each time, which outlives the call. */
-const SIGNAL: PropertyDescriptor & ThisType<{ [kOperation]: Operation }> = { enumerable: true, get () { return this[kOperation].signal } }
+/** Creates a call; `endCall` ends it. */
+export function createCall ({ batchId, provider, headers, request }: Omit<BatchCall, 'signal'>): BatchCall {
+  const call = { batchId, provider, headers, request }
+  lifetimes.set(call, new Lifetime())
+  return Object.defineProperty(call, 'signal', SIGNAL) as typeof call & Pick<BatchCall, 'signal'>
+}
 
-/** A call under an operation of its own. */
-export function callUnder (operation: Operation, { batchId, provider, headers, request }: Omit<BatchCall, 'signal'>): BatchCall {
-  const call = { batchId, provider, headers, request, [kOperation]: operation }
-  return Object.defineProperty(call, 'signal', SIGNAL) as typeof call & BatchCall
+/** Aborts the call's signal and calls its listeners. */
+export function endCall (call: BatchCall): void {
+  lifetimes.get(call)?.end()
+}
+
+/** Calls the listener when the call is over, whoever created the call. Returns a function that unregisters it. */
+export function onCallEnd (call: BatchCall, listener: () => void): () => void {
+  const lifetime = lifetimes.get(call)
+  if (lifetime !== undefined) return lifetime.onEnd(listener)
+  const { signal } = call
+  if (signal.aborted) {
+    listener()
+    return () => {}
+  }
+  signal.addEventListener('abort', listener, { once: true })
+  return () => signal.removeEventListener('abort', listener)
 }

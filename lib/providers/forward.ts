@@ -1,19 +1,20 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import { parseErrorBody } from '../forwarder/error-body.js'
 import { isObject } from '../is-object.js'
 import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidHeader, invalidResponse, ProviderError, type ErrorDetails } from '../errors.js'
 import type { Batch, BatchResult, BatchCall, BatchForwarder, ProviderTraits } from '../forwarder/types.js'
 import { headerOf } from '../headers.js'
-import { operationOf, whenOver } from '../forwarder/lifetime.js'
-import { keepText } from '../batch/raw-json.js'
+import { onCallEnd } from '../forwarder/lifetime.js'
+import { tieShareKey } from '../forwarder/share-key.js'
+import { deepFreeze } from '../batch/raw-json.js'
 import { builtIn } from './registry.js'
-import { checkNames, isUnsupported, isToken, parseBase, type Action, type Base, type Provider, type Refusal, type Target } from './provider.js'
+import { checkNames, isUnsupported, isToken, parseBase, type Action, type Base, type Provider, type UnsupportedProvider, type Target } from './provider.js'
 import { createUpstream, OWN_HEADERS, type UpstreamAnswer } from './http-client.js'
 
 export interface ForwardOptions {
   /** The providers that are served, by the name that `x-portkey-provider` gives. Default: `builtIn`. */
-  readonly providers?: Readonly<Record<string, Provider | Refusal>>
+  readonly providers?: Readonly<Record<string, Provider | UnsupportedProvider>>
   /**
    * The hosts that `x-portkey-custom-host` may name: `host`, `host:port` or an origin. They are reached by https,
    * and by http only where the entry says `http://`. Default: none.
@@ -48,10 +49,8 @@ export function forwardToProviders (options: ForwardOptions = {}): Required<Batc
   const trusted = new Set(checkedHosts(trustedHosts))
   const send = createUpstream()
   const baseOf = rememberLast(parseBase)
-  const self = {}
-
-  /** What a call once led to, while its operation lasts; a copy that a hook made of it leads elsewhere. */
-  const preparedFor = (call: BatchCall) => operationOf(call)?.kept(self, call) as Prepared | undefined
+  /** By the very call: a copy of it may differ. */
+  const preparedCalls = new WeakMap<BatchCall, Prepared>()
 
   async function prepare (call: BatchCall): Promise<Prepared> {
     const { batchId, headers } = call
@@ -70,7 +69,7 @@ export function forwardToProviders (options: ForwardOptions = {}): Required<Batc
       extraHeaders: forwardedHeaders(provider, call),
       credential: checkCredential(call, typeof serverCredential === 'function' ? await serverCredential(call) : serverCredential ?? provider.clientCredential(headers))
     }
-    operationOf(call)?.keep(self, call, target)
+    preparedCalls.set(call, target)
     return target
   }
 
@@ -94,24 +93,29 @@ export function forwardToProviders (options: ForwardOptions = {}): Required<Batc
   }
 
   async function ask (action: Action, call: BatchCall): Promise<BatchResult> {
-    const target = preparedFor(call) ?? await prepare(call)
+    const target = preparedCalls.get(call) ?? await prepare(call)
     const { provider, base, extraHeaders } = target
     const { method, path, headers, body } = await provider.request(action, target)
     // Spreads of several objects cost ten times as much.
     const request = { method, path, headers: Object.assign({}, OWN_HEADERS, extraHeaders, headers), body }
-    const answer = await send(base.origin, request, listener => whenOver(call, listener))
-    return { batch: readBatch(answer, target, action), headers: answer.headers }
+    const answer = await send(base.origin, request, listener => onCallEnd(call, listener))
+    return readBatch(answer, target, action)
+  }
+
+  // No read returns without a batch.
+  const retrieve = (call: BatchCall) => ask('retrieve', call) as Promise<BatchResult<Batch>>
+
+  function shareKey (call: BatchCall): string | undefined {
+    const target = preparedCalls.get(call)
+    return target && readKey(target)
   }
 
   return {
+    prepare: async (call) => { await prepare(call) },
     cancel: (call) => ask('cancel', call),
-    // No read goes without a batch.
-    retrieve: (call) => ask('retrieve', call) as Promise<BatchResult<Batch>>,
-    shareKey (call) {
-      const target = preparedFor(call)
-      // A hook in between sent another call than this one: it shares with nobody.
-      return target === undefined ? randomUUID() : readKey(target)
-    },
+    retrieve,
+    shareKey: tieShareKey(shareKey, retrieve),
+    close: () => send.close(),
     providers: new Map([...served].map(([name, provider]) => [name, traitsOf(provider)]))
   }
 }
@@ -124,13 +128,13 @@ function readKey ({ provider, base, place, batchId, credential, extraHeaders, he
 }
 
 /** Only what may be known: a provider holds the server's credential. */
-const traitsOf = ({ refusal, id, headers }: Provider | Refusal): ProviderTraits => ({
-  ...refusal !== undefined && { refusal },
+const traitsOf = ({ unsupported, id, headers }: Provider | UnsupportedProvider): ProviderTraits => ({
+  ...unsupported !== undefined && { unsupported },
   ...id !== undefined && { id },
   headers: { ...COMMON_HEADERS, ...headers }
 })
 
-function providerOf (served: ReadonlyMap<string, Provider | Refusal>, { provider: name }: BatchCall): Provider {
+function providerOf (served: ReadonlyMap<string, Provider | UnsupportedProvider>, { provider: name }: BatchCall): Provider {
   const provider = served.get(name)
   // The plugin lets only served providers through: this is a hook that changed the name.
   if (provider === undefined || isUnsupported(provider)) throw internalError(`No provider '${name}' is served.`)
@@ -172,16 +176,17 @@ function forwardedHeaders ({ reservedHeaders }: Provider, { headers }: BatchCall
   return forwarded
 }
 
-function readBatch (answer: UpstreamAnswer, target: Prepared, action: Action): Batch | null {
-  const { status, text } = answer
+function readBatch (answer: UpstreamAnswer, target: Prepared, action: Action): BatchResult {
+  const { status, text, headers } = answer
   if (status >= 400 && status <= 599) throw providerError(answer, target)
   if (status < 200 || status > 299) throw invalidResponse(`The provider answered ${status}.`)
   const body = parseJson(text)
   if (isObject(body) && isAnother(target.provider.batchIdOf?.(body), target.batchId)) throw invalidResponse('The provider answered another batch.')
   const batch = target.provider.batch(body, target, action)
   if (batch === undefined || (batch === null && action === 'retrieve')) throw invalidResponse(`The provider answered ${status} without a batch.`)
-  if (isObject(body)) keepText(body, text)
-  return batch
+  if (batch === null) return { batch, headers }
+  deepFreeze(batch)
+  return { batch, headers, ...isObject(body) && { raw: { text, value: body } } }
 }
 
 const isAnother = (told: unknown, asked: string) => typeof told === 'string' && told !== '' && told !== asked && endOf(told) !== endOf(asked)
@@ -223,7 +228,7 @@ const secretsOf = (credential: unknown): string[] =>
 function checkedProviders (providers: NonNullable<ForwardOptions['providers']>): NonNullable<ForwardOptions['providers']> {
   if (!isObject(providers)) throw new FST_BATCH_CANCEL_INVALID_OPTION('providers should be an object of providers by name.')
   for (const [name, provider] of Object.entries(providers)) {
-    if (!isObject(provider) || (typeof provider['request'] !== 'function' && typeof provider['refusal'] !== 'string')) {
+    if (!isObject(provider) || (typeof provider['request'] !== 'function' && typeof provider['unsupported'] !== 'string')) {
       throw new FST_BATCH_CANCEL_INVALID_OPTION(`providers['${name}'] should be a provider, such as openai() makes one.`)
     }
   }

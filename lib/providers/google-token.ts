@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey } from 'node:crypto'
 import { parseErrorBody } from '../forwarder/error-body.js'
 import { isObject } from '../is-object.js'
-import { BatchCancelError, internalError, ProviderError, unsent } from '../errors.js'
+import { BatchCancelError, internalError, ProviderError, notSent } from '../errors.js'
 import { isToken } from './provider.js'
 
 /** What is used of the key file of a service account; nothing else of it is looked at. */
@@ -59,7 +59,7 @@ export function createTokens ({ load = loadJwt, now = Date.now }: TokensOptions 
         const authorize = await authorizer()
         checkKey(account)
         const { access_token: token, expiry_date: ends } = await authorize(account).catch(error => { throw refusalOf(error) })
-        if (typeof token !== 'string' || !isToken(token)) throw unsent(new Error('Google answered without an access token.'))
+        if (typeof token !== 'string' || !isToken(token)) throw notSent(new Error('Google answered without an access token.'))
         entry.until = Number(ends ?? 0) - EARLY
         return token
       } catch (error) {
@@ -99,12 +99,12 @@ function isRsaKey (pem: string): boolean {
 function refusalOf (error: unknown): BatchCancelError | ProviderError {
   const { status, response } = error as { status?: number, response?: { data?: unknown } }
   // No token, so no request: nothing was sent to the provider.
-  if (status === undefined) return unsent(error)
+  if (status === undefined) return notSent(error)
   const data = response?.data
   const details = parseErrorBody(data) ?? { message: `Google's token endpoint answered ${status}.` }
   const kind = isObject(data) && typeof data['error'] === 'string' ? data['error'] : null
   // A token endpoint that fails has sent nothing to the provider, either.
-  if (status >= 500) return unsent(error)
+  if (status >= 500) return notSent(error)
   const passed = status === 429
   return new ProviderError(passed ? status : 401, { ...details, message: `No access token for the service account: ${details.message}`, code: kind }, undefined, error)
 }

@@ -16,7 +16,11 @@ export const OWN_HEADERS = { accept: 'application/json', 'accept-encoding': 'ide
 type WhenOver = (listener: () => void) => () => void
 
 /** Sends one request and reads its whole answer, unless it is over before. Throws undici's network errors, and `upstream_invalid_response` for an answer nobody would send. */
-export type Upstream = (origin: string, request: UpstreamRequest, whenOver: WhenOver) => Promise<UpstreamAnswer>
+export interface Upstream {
+  (origin: string, request: UpstreamRequest, whenOver: WhenOver): Promise<UpstreamAnswer>
+  /** Closes idle connections once requests in progress are done; it may be used again. */
+  close (): Promise<void>
+}
 
 /** A batch is a few kilobytes; anything like this is no batch. */
 const LARGEST_ANSWER = 1024 * 1024
@@ -26,11 +30,20 @@ const IDLE = 20_000
 
 /** The one HTTP client: pools of kept-alive connections, no time limit but that of the call, no redirect followed, no cookie kept, no proxy taken from the environment. */
 export function createUpstream (): Upstream {
-  const agent = new Agent({ maxResponseSize: LARGEST_ANSWER, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE })
+  const newAgent = () => new Agent({ maxResponseSize: LARGEST_ANSWER, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE })
+  let agent = newAgent()
 
-  return (origin, { method, path, headers, body = null }, whenOver) => new Promise((resolve, reject) => {
-    agent.dispatch({ origin, path, method, headers, body }, new AnswerReader(whenOver, resolve, reject))
+  const send = (origin: string, { method, path, headers, body }: UpstreamRequest, whenOver: WhenOver) => new Promise<UpstreamAnswer>((resolve, reject) => {
+    agent.dispatch({ origin, path, method, headers, body: body ?? null }, new AnswerReader(whenOver, resolve, reject))
   })
+
+  async function close (): Promise<void> {
+    const closing = agent
+    agent = newAgent()
+    await closing.close()
+  }
+
+  return Object.assign(send, { close })
 }
 
 /** Collects an answer as it comes: a stream of undici's for each, and a signal, would cost more than all else that is done for a call. */
@@ -74,7 +87,7 @@ class AnswerReader implements Dispatcher.DispatchHandler {
 
   onResponseError (_controller: Dispatcher.DispatchController, error: Error): void {
     this.#settled()
-    this.#reject(tooLarge(error) ? invalidResponse('The answer was larger than 1 MiB.', error) : error)
+    this.#reject(tooLarge(error) ? invalidResponse('The answer was larger than 1 MiB.', { cause: error }) : error)
   }
 }
 

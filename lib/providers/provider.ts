@@ -84,11 +84,11 @@ export interface Provider<C = unknown, P extends Place = Place> extends Provider
 }
 
 /** A provider whose cancel cannot keep the promise, with the reason. */
-export interface Refusal extends ProviderTraits {
-  readonly refusal: string
+export interface UnsupportedProvider extends ProviderTraits {
+  readonly unsupported: string
 }
 
-export const isUnsupported = (provider: Provider | Refusal): provider is Refusal => provider.refusal !== undefined
+export const isUnsupported = (provider: Provider | UnsupportedProvider): provider is UnsupportedProvider => provider.unsupported !== undefined
 
 /** What options choose, by the header that would; an empty one says that there should be none, one that is not set chooses nothing. */
 export const pinnedBy = (options: Readonly<Record<string, string | undefined>>): NonNullable<Provider['chosen']> =>

@@ -7,7 +7,7 @@ import { google } from './google.js'
 import { mistral } from './mistral.js'
 import { novita } from './novita.js'
 import { openaiCompatible } from './openai.js'
-import type { Provider, ProviderOptions, Refusal } from './provider.js'
+import type { Provider, ProviderOptions, UnsupportedProvider } from './provider.js'
 import { together } from './together.js'
 import { vertex } from './vertex.js'
 import { watsonx } from './watsonx.js'
@@ -33,21 +33,21 @@ export const providerFactories = {
 
 type BuiltIn = keyof typeof providerFactories
 
-const NO_CANCEL = 'It has no way to cancel a batch.'
+const NO_CANCEL = 'it has no way to cancel a batch.'
 
 /** Providers that are known and cannot keep the promise of a cancel, with the reason. */
-const REFUSALS: Readonly<Record<string, Refusal>> = {
-  'fireworks-ai': { refusal: 'Its only way to stop a batch is to delete the job and its record.' },
-  doubleword: { refusal: 'A cancel there turns a finished batch into a cancelled one.' },
-  openrouter: { refusal: NO_CANCEL },
-  'perplexity-ai': { refusal: NO_CANCEL },
-  sambanova: { refusal: NO_CANCEL },
-  huggingface: { refusal: NO_CANCEL },
-  deepseek: { refusal: NO_CANCEL }
+const REFUSALS: Readonly<Record<string, UnsupportedProvider>> = {
+  'fireworks-ai': { unsupported: 'its only way to stop a batch is to delete the job and its record.' },
+  doubleword: { unsupported: 'a cancel there turns a finished batch into a cancelled one.' },
+  openrouter: { unsupported: NO_CANCEL },
+  'perplexity-ai': { unsupported: NO_CANCEL },
+  sambanova: { unsupported: NO_CANCEL },
+  huggingface: { unsupported: NO_CANCEL },
+  deepseek: { unsupported: NO_CANCEL }
 }
 
 /** Every provider that the package knows, with the credentials of the client. */
-export const builtIn: Readonly<Record<BuiltIn, Provider> & Record<string, Provider | Refusal>> = {
+export const builtIn: Readonly<Record<BuiltIn, Provider> & Record<string, Provider | UnsupportedProvider>> = {
   ...Object.fromEntries(Object.entries(providerFactories).map(([name, factory]) => [name, factory()])) as Record<BuiltIn, Provider>,
   ...REFUSALS
 }

@@ -1,156 +1,196 @@
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CancelParams } from '../../schemas/cancel.js'
-import type { ErrorResponse } from '../../schemas/error.js'
-import { createCallReader, type Named } from './read-call.js'
-import { cancelBatch, MOST_CANCELS, type Cancellation, type Tally } from '../cancel/cancel-batch.js'
-import { report } from '../diagnostics.js'
-import { isObject } from '../is-object.js'
-import { BatchCancelError, envelope, errorBody, ProviderError } from '../errors.js'
-import type { BatchCall } from '../forwarder/types.js'
-import { headerOf, requestIdOf, traceOf, type ResponseHeaders } from '../headers.js'
-import { checkForwarder } from '../forwarder/check-forwarder.js'
-import { callUnder, Operation } from '../forwarder/lifetime.js'
-import type { Settings } from '../options.js'
-import { createPatience } from './patience.js'
-import { writeBatch } from '../batch/raw-json.js'
+import type { Engine, EngineCall, EngineResult } from '../cancel/engine.js'
+import { publishCall } from '../diagnostics.js'
+import { BatchCancelError } from '../errors.js'
+import type { Batch, BatchCall } from '../forwarder/types.js'
+import { redactError, secretsIn } from '../redact.js'
+import { callErrorResponse, hostErrorResponse, isCallError, type ErrorResult } from './error-response.js'
+import { clientLimit, preferredWait } from './prefer.js'
+import { clientRetries, createCallReader, type ResolvedProvider } from './read-call.js'
+import { sendResponse, type RouteResponse } from './reply.js'
 
-/** What the route keeps of a request while it is on its way. */
-export const kState = Symbol('fastify-batch-cancel.state')
-
-interface State extends Tally {
-  readonly named: Named
-}
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    [kState]: State | null
-  }
-}
-
-export interface CancelRoute {
+export interface BatchRoute {
   Params: CancelParams
 }
 
-/** The route's own part of its options: how a request becomes a call, and what becomes of it an answer. */
-export function createRoute (settings: Settings) {
-  const { clock, forwarder, defaultProvider, timeout, onCancelled } = settings
-  const reader = createCallReader({ providers: forwarder.providers, defaultProvider })
-  const hook = checkForwarder(forwarder)
-  const patience = createPatience(settings, hook)
-  let running = 0
-  let finished = () => {}
+export interface RouteSettings {
+  readonly engine: Engine
+  readonly defaultProvider: string | undefined
+  readonly portkeyConfig: boolean
+  readonly allow: ((call: BatchCall) => unknown) | undefined
+  readonly onCancelled: ((call: BatchCall, batch: Batch) => unknown) | undefined
+}
 
-  /** Runs before the host's own preHandler, so that this sees only calls that can be carried out. */
-  function preValidation (request: FastifyRequest<CancelRoute>, _reply: FastifyReply<CancelRoute>, done: () => void): void {
-    const named = reader.nameProvider(request)
-    request[kState] = { named, cancels: 0, reads: 0 }
-    reader.check(named, request.params.id)
+/** What the route knows about a request while it is in progress. */
+interface RequestState {
+  readonly resolved: ResolvedProvider
+  /** The seconds of the wait that was applied. */
+  wait: number | undefined
+}
+
+type Request = FastifyRequest<BatchRoute>
+type Reply = FastifyReply<BatchRoute>
+
+/** The HTTP layer over the engine: how a request becomes a call, and its result a response. */
+export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow, onCancelled }: RouteSettings) {
+  const { providers } = engine.forwarder
+  const reader = createCallReader({ providers, defaultProvider, portkeyConfig })
+  const states = new WeakMap<object, RequestState>()
+  const waits = new Set<() => void>()
+  let closing = false
+
+  /** Runs before the body is read and before the host's preHandler, which sees only calls that can be made. */
+  function onRequest (request: Request, _reply: Reply, done: () => void): void {
+    const resolved = reader.resolveProvider(request as FastifyRequest)
+    states.set(request, { resolved, wait: undefined })
+    reader.check(resolved, request.params.id)
     done()
   }
 
-  async function handler (request: FastifyRequest<CancelRoute>, reply: FastifyReply<CancelRoute>): Promise<FastifyReply> {
-    const state = request[kState] as State
-    const { provider, headers } = state.named
-    const operation = new Operation()
-    const call = callUnder(operation, { batchId: request.params.id, provider, headers, request: request as FastifyRequest })
-    const start = clock.now()
-    const work = cancelBatch(hook, call, {
-      clock,
-      random: Math.random,
-      end: start + timeout,
-      repeated: retriesOf(state.named) >= 1,
-      cancels: repeatsItself(state.named) ? 1 : MOST_CANCELS,
-      tally: state,
+  const cancel = (request: Request, reply: Reply) => respond(request, reply, async call => {
+    const result = await engine.cancel({ ...call, ...clientRetries(call.headers) })
+    if (result.accepted && onCancelled !== undefined) notify(onCancelled, result, call)
+    return result
+  })
+
+  const retrieve = (request: Request, reply: Reply) => respond(request, reply, call => engine.retrieve(call))
+
+  async function respond (
+    request: Request,
+    reply: Reply,
+    run: (call: EngineCall) => Promise<EngineResult>
+  ): Promise<FastifyReply> {
+    const state = states.get(request) as RequestState
+    const { provider, headers } = state.resolved
+    const limit = clientLimit(headers)
+    const wait = closing ? undefined : grantedWait(preferredWait(headers), limit)
+    const result = await run({
+      batchId: request.params.id,
+      provider,
+      headers,
+      request: request as FastifyRequest,
+      ...wait !== undefined && { wait: wait * 1000 },
+      limit,
+      onLeave (stop) {
+        state.wait = wait
+        return onLeave(reply as FastifyReply, stop)
+      },
+      allow: allow && (call => checkAllowed(allow, call)),
       log: request.log
     })
-    running++
-    try {
-      const cancellation = await patience.wait(await patience.untilLimit(work, call), call, start, reply as FastifyReply)
-      if (cancellation.accepted && onCancelled !== undefined) tell(onCancelled, call, cancellation)
-      const { batch, headers: told, source } = cancellation
-      return send(request as FastifyRequest, reply.header('x-batch-source', source) as FastifyReply, 200, writeBatch(batch), told, batch.status)
-    } finally {
-      // The work goes on where the client's patience ended before it.
-      const release = () => {
-        operation.end()
-        if (--running === 0) finished()
-      }
-      work.then(release, release)
+    state.wait = wait
+    return send(request as FastifyRequest, reply as FastifyReply, successResponse(result), result)
+  }
+
+  /** The seconds that a wait lasts at most; `undefined` if none is granted. */
+  function grantedWait (seconds: number | undefined, limit = Infinity): number | undefined {
+    const granted = Math.min(seconds ?? 0, Math.floor(Math.min(engine.maxWait, limit) / 1000))
+    return granted >= 1 ? granted : undefined
+  }
+
+  /** Stops a wait when the client disconnects or the app closes. */
+  function onLeave ({ raw }: FastifyReply, stop: () => void): () => void {
+    waits.add(stop)
+    raw.once('close', stop)
+    if (closing || isDisconnected(raw)) stop()
+    return () => {
+      waits.delete(stop)
+      raw.off('close', stop)
     }
   }
 
+  function errorHandler (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const provider = states.get(request)?.resolved.provider
+    const response = isCallError(error)
+      ? callErrorResponse(error, provider)
+      : hostErrorResponse(error, reply.statusCode)
+    const message = outcomeMessage(error, response)
+    const err = redactError(error, secretsIn(request.headers))
+    if (response.status >= 500) request.log.error({ err }, message)
+    else request.log.info({ err }, message)
+    return send(request, reply, response, { reads: isCallError(error) ? error.reads : 0, outcome: response.code })
+  }
+
+  function send (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    response: RouteResponse,
+    result: { readonly reads: number, readonly outcome?: string | null, readonly batch?: Batch }
+  ): FastifyReply {
+    const { resolved, wait } = states.get(request) ?? {}
+    publishCall({
+      provider: resolved?.provider,
+      outcome: result.batch?.status ?? result.outcome ?? null,
+      status: response.status,
+      attempts: response.attempts,
+      reads: result.reads,
+      duration: reply.elapsedTime
+    })
+    return sendResponse(request, reply, { resolved, wait }, response)
+  }
+
+  /** Ends waits at once, and starts no more of them. */
+  function endWaits (): void {
+    closing = true
+    for (const stop of waits) stop()
+  }
+
+  return { onRequest, cancel, retrieve, errorHandler, endWaits }
+}
+
+function successResponse ({ json, headers, source, attempts, retryAfter }: EngineResult): RouteResponse {
   return {
-    preValidation,
-    handler,
-    errorHandler,
-    /** Ends waits at once, and begins none. */
-    endWaits: async () => { patience.end() },
-    /** Resolves when no cancel is under way any more, those of clients that left included. */
-    finish: async () => { if (running > 0) await new Promise<void>(resolve => { finished = resolve }) }
+    status: 200,
+    body: json,
+    headers: {
+      'x-batch-source': source,
+      ...retryAfter !== undefined && { 'retry-after': String(Math.ceil(retryAfter / 1000)) },
+      ...headers
+    },
+    attempts
   }
 }
 
-/** How often a client that repeats calls by itself has repeated this one; `NaN` for any other client. */
-const retriesOf = ({ headers }: Named) => Number(headerOf(headers, 'x-stainless-retry-count'))
+/** HTTP/2 reports a client that left on the stream. */
+const isDisconnected = (raw: FastifyReply['raw']) =>
+  raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true
 
-/** Portkey's SDK sends the count of the client that is inside it, but repeats nothing. */
-const repeatsItself = (named: Named) => !Number.isNaN(retriesOf(named)) && headerOf(named.headers, 'x-portkey-package-version') === undefined
+/** The host's own rules. An error with a status below 500 keeps it; anything else refuses with a 403. */
+async function checkAllowed (allow: (call: BatchCall) => unknown, call: BatchCall): Promise<void> {
+  const allowed = await runAllow(allow, call)
+  if (allowed === false) throw notAllowed()
+}
 
-async function tell (onCancelled: NonNullable<Settings['onCancelled']>, call: BatchCall, { batch }: Cancellation): Promise<void> {
+async function runAllow (allow: (call: BatchCall) => unknown, call: BatchCall): Promise<unknown> {
+  try {
+    return await allow(call)
+  } catch (error) {
+    const { status } = hostErrorResponse(error, 500)
+    throw isCallError(error) || status < 500 ? error : notAllowed(error)
+  }
+}
+
+const notAllowed = (cause?: unknown) =>
+  new BatchCancelError('call_not_allowed', 'The server does not allow this call.', { cause })
+
+async function notify (
+  onCancelled: (call: BatchCall, batch: Batch) => unknown,
+  { call, batch }: EngineResult,
+  { log }: EngineCall
+): Promise<void> {
   try {
     await onCancelled(call, batch)
   } catch (error) {
-    call.request.log.error({ err: error }, 'onCancelled failed')
+    log.error({ err: redactError(error, secretsIn(call.headers)) }, 'onCancelled failed')
   }
 }
 
-/** Whatever a hook of the host, Fastify, or this package threw. */
-type Thrown = Partial<FastifyError> & { readonly status?: number, readonly headers?: Record<string, string> } | null | undefined
-
-/** Errors of the route alone, so that the error handler of the host stays what it is. */
-function errorHandler (error: Thrown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const own = error instanceof BatchCancelError || error instanceof ProviderError
-  const status = own ? error.statusCode : hostStatus(error, reply)
-  if (status >= 500) request.log.error({ err: error }, 'the batch was not cancelled')
-  else request.log.info({ err: error }, 'the batch was not cancelled')
-  if (!own && isObject(error?.headers)) reply.headers(error.headers)
-  const body = own ? errorBody(error, request[kState]?.named.provider) : hostBody(error, status)
-  return send(request, reply, status, own ? writeError(body, error) : JSON.stringify(body), own ? ownHeaders(error) : {}, body.error.code)
-}
-
-/** The batch stands beside the error, as its provider wrote it. */
-function writeError (body: ErrorResponse, error: BatchCancelError | ProviderError): string {
-  const text = JSON.stringify(body)
-  const batch = error instanceof BatchCancelError ? error.batch : undefined
-  return batch === undefined ? text : `${text.slice(0, -1)},"batch":${writeBatch(batch)}}`
-}
-
-const hostBody = (error: Thrown, status: number) => envelope(status, status === 500
-  ? { message: 'Internal error', code: 'internal_error' }
-  : { message: wordsIn(error?.message) ?? 'The server that hosts this route refused the call.', code: wordsIn(error?.code) })
-
-const wordsIn = (value: unknown) => typeof value === 'string' && value !== '' ? value : undefined
-
-/** The SDKs repeat a 409 unless they are told that it is final. */
-const ownHeaders = (error: BatchCancelError | ProviderError): ResponseHeaders =>
-  error instanceof BatchCancelError && error.code === 'batch_not_cancellable' ? { ...error.headers, 'x-should-retry': 'false' } : error.headers
-
-/** The status of an error that is not this package's: of a hook of the host, or of Fastify itself. */
-function hostStatus (error: Thrown, reply: FastifyReply): number {
-  const status = Number(error?.statusCode ?? error?.status ?? reply.statusCode)
-  return status >= 400 && status <= 599 ? status : 500
-}
-
-/** A string goes out as it is: no serializer and no preSerialization hook of the host sees it. */
-function send (request: FastifyRequest, reply: FastifyReply, status: number, body: string, headers: ResponseHeaders, outcome: string | null): FastifyReply {
-  const state = request[kState]
-  const id = requestIdOf(request)
-  report({ provider: state?.named.provider, outcome, status, cancels: state?.cancels ?? 0, reads: state?.reads ?? 0, duration: reply.elapsedTime })
-  reply.code(status)
-    .header('content-type', 'application/json; charset=utf-8')
-    .header('x-request-id', id)
-    .header('x-portkey-trace-id', traceOf(state?.named.headers ?? request.headers, id))
-  if (state !== null) reply.header('x-portkey-provider', state.named.provider)
-  if (state !== null && state.cancels > 0) reply.header('x-portkey-retry-attempt-count', String(state.cancels - 1))
-  return reply.headers(headers).send(body)
+/** What the log may claim: that a batch was not cancelled is known only if nothing was sent or the provider said so. */
+function outcomeMessage (error: unknown, { status }: ErrorResult): string {
+  if (!isCallError(error)) return 'the call was refused before anything was sent'
+  if (error instanceof BatchCancelError) {
+    return error.outcome === 'unknown' ? 'the outcome of the cancel is not known' : 'the batch was not cancelled'
+  }
+  return status >= 500 ? 'the outcome of the cancel is not known' : 'the batch was not cancelled'
 }

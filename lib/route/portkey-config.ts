@@ -1,29 +1,31 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { isObject } from '../is-object.js'
 import { invalidHeader, type BatchCancelError } from '../errors.js'
+import { headerOf } from '../headers.js'
+import { isObject } from '../is-object.js'
 
 const CONFIG = 'x-portkey-config'
 
-/** Headers as the config of a request changes them; where the config has a fault, as they were. */
-export interface Configured {
+/** The headers of a request with its config merged in; without it if the config has a problem. */
+export interface MergedHeaders {
   readonly headers: IncomingHttpHeaders
-  readonly fault?: BatchCancelError | undefined
+  readonly problem?: BatchCancelError
 }
 
 /**
- * Lays `x-portkey-config` over the headers of a request: key `k` stands for the header `x-portkey-k`, `api_key`
- * for `Authorization`. Source: the headers and the config schema of Portkey's gateway.
+ * Merges `x-portkey-config` into the headers of a request: key `k` stands for the header `x-portkey-k`, `api_key` for
+ * `Authorization`. The config takes precedence. Source: the config schema of Portkey's gateway 1.15.2.
  */
-export function readConfig (headers: IncomingHttpHeaders): Configured {
-  const text = headers[CONFIG]
-  if (typeof text !== 'string' || text === '') return { headers }
-  const config = parse(text)
-  const reason = faultOf(text, config)
-  if (reason !== undefined) return { headers, fault: invalidHeader(CONFIG, reason) }
-  return { headers: { ...headers, ...lay(config as object) } }
+export function mergePortkeyConfig (headers: IncomingHttpHeaders): MergedHeaders {
+  const text = headerOf(headers, CONFIG)
+  if (text === undefined) return { headers }
+  const config = parseJson(text)
+  const merged = isObject(config) ? toHeaders(config) : undefined
+  const problem = problemOf(text, config, merged)
+  if (problem !== undefined) return { headers, problem: invalidHeader(CONFIG, problem) }
+  return { headers: { ...headers, ...merged } }
 }
 
-function parse (text: string): unknown {
+function parseJson (text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -31,44 +33,43 @@ function parse (text: string): unknown {
   }
 }
 
-function faultOf (text: string, config: unknown): string | undefined {
-  if (/^pc-/.test(text)) return 'names a config in Portkey\'s cloud; send the config itself, as JSON.'
-  if (!isObject(config)) return 'should be a JSON object.'
+function problemOf (text: string, config: unknown, merged: Record<string, string> | undefined): string | undefined {
+  if (text.startsWith('pc-')) return 'names a config in Portkey\'s cloud. Send the config itself, as JSON.'
+  if (!isObject(config)) return 'must be a JSON object.'
+  if (merged === undefined) return 'contains a value that cannot be written as a header.'
   const { strategy, targets } = config
-  const single = strategy === undefined || strategy === null || (isObject(strategy) && (strategy['mode'] ?? 'single') === 'single')
-  if (lay(config) === undefined) return 'holds a value that no header can have.'
-  if (targets !== undefined || !single) return 'should have no targets and no strategy: a cancel is never spread over providers.'
-  return undefined
+  const isSingle = strategy === undefined || strategy === null ||
+    (isObject(strategy) && (strategy['mode'] ?? 'single') === 'single')
+  if (targets === undefined && isSingle) return undefined
+  return 'must not have targets or a strategy: a cancel goes to the one provider that holds the batch.'
 }
 
-/** Only these are `snake_case` elsewhere in a config's life; `camelCase` is taken as well. */
-const kebab = (key: string) => key.replace(/[A-Z]/g, letter => `_${letter}`).replaceAll('_', '-').toLowerCase()
+/** Portkey writes keys in snake_case; its SDKs take camelCase as well. */
+const kebabCase = (key: string) => key.replace(/[A-Z]/g, letter => `_${letter}`).replaceAll('_', '-').toLowerCase()
 
-/** Keys that Portkey's own config names without the provider whose header they stand for. */
+/** Keys whose header has another name. */
 const ALIASES: Readonly<Record<string, string>> = {
   'api-key': 'authorization',
   'resource-name': 'x-portkey-azure-resource-name',
   'api-version': 'x-portkey-azure-api-version'
 }
 
-/** The headers that a config stands for; `undefined` where a value of it cannot be written. */
-function lay (config: object): Record<string, string> | undefined {
+/** The headers that a config stands for; `undefined` if a value cannot be written. */
+function toHeaders (config: Record<string, unknown>): Record<string, string> | undefined {
   try {
-    return Object.fromEntries(Object.entries(config).flatMap(([key, value]) => headerFor(key, value)))
+    return Object.fromEntries(Object.entries(config).flatMap(([key, value]) => toHeader(key, value)))
   } catch {
     return undefined
   }
 }
 
-function headerFor (key: string, value: unknown): Array<[string, string]> {
-  const text = asText(value)
-  if (text === undefined) return []
-  const name = kebab(key)
-  return [[Object.hasOwn(ALIASES, name) ? ALIASES[name] as string : `x-portkey-${name}`, text]]
+function toHeader (key: string, value: unknown): Array<[name: string, value: string]> {
+  if (value === null) return []
+  const name = kebabCase(key)
+  return [[Object.hasOwn(ALIASES, name) ? ALIASES[name] as string : `x-portkey-${name}`, toText(value)]]
 }
 
-function asText (value: unknown): string | undefined {
-  if (value === null) return undefined
+function toText (value: unknown): string {
   if (Array.isArray(value)) return value.join(',')
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

@@ -10,7 +10,7 @@ import { page, type Query } from './page.js'
 import { seedJobs, throwFault } from './seeds.js'
 
 export type { BatchSandboxOptions } from './options.js'
-export type { Clock } from '../cancel/clock.js'
+export type { Clock } from './options.js'
 
 interface ById { Params: { id: string } }
 interface Listed { Querystring: Query }

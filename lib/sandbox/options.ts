@@ -1,5 +1,13 @@
-import { idleClock, type Clock } from '../cancel/clock.js'
+import { setTimeout as wait } from 'node:timers/promises'
 import { InvalidOption } from './errors.js'
+
+export interface Clock {
+  /** Unix time in milliseconds. */
+  now (): number
+  sleep (ms: number): Promise<void>
+}
+
+const idleClock: Clock = { now: Date.now, sleep: (ms) => wait(ms, undefined, { ref: false }) }
 
 /** Options of the sandbox, besides Fastify's own such as `prefix`. */
 export interface BatchSandboxOptions {

@@ -24,7 +24,7 @@ const signal: Case = {
   async play ({ cancel }, fresh) {
     const { acts } = await cancel(await fresh())
     await new Promise<void>(resolve => {
-      const stop = systemClock.after(GRACE, resolve)
+      const stop = systemClock.setTimer(GRACE, resolve)
       Promise.all(acts.map(({ over }) => over)).then(() => { stop(); resolve() })
     })
     const left = acts.filter(({ outcome }) => outcome === undefined)

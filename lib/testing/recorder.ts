@@ -4,7 +4,7 @@ import { Batch, BatchError, BatchRequestCounts, isBatch } from '../../schemas/ba
 import { isObject } from '../is-object.js'
 import { ProviderError } from '../errors.js'
 import type { BatchCall, BatchForwarder } from '../forwarder/types.js'
-import { readThrown } from '../forwarder/check-forwarder.js'
+import { classifyError } from '../forwarder/classify-error.js'
 
 type Part = 'cancel' | 'retrieve'
 
@@ -75,7 +75,7 @@ function accountOfValue (part: Part, value: unknown): Account {
 }
 
 function accountOfError (error: unknown): Account {
-  const read = readThrown(error)
+  const read = classifyError(error)
   const words = brief(error instanceof Error ? `${error.constructor.name}: ${error.message}` : error)
   if (read instanceof ProviderError) return { did: `threw a ${read.statusCode} (${words})` }
   if (read.code === 'internal_error') return { did: `threw ${words}, which has no status and is no error of the network`, change: THROW_STATUS }

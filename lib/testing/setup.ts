@@ -103,7 +103,7 @@ export function readSetup (setup: HookContractSetup): Contract {
   const { forward, ids, headers = {}, rateLimitHeaders, timeout = TIMEOUT } = setup
   const servesAny = typeof forward === 'function' || forward.providers === undefined
   const defaultProvider = setup.defaultProvider ?? (servesAny ? 'hook' : undefined)
-  const { forwarder } = readOptions({ forward, timeout, ...defaultProvider !== undefined && { defaultProvider } })
+  const { engine: { forwarder } } = readOptions({ forward, timeout, ...defaultProvider !== undefined && { defaultProvider } })
   return { forwarder, ids, headers, passed: rateLimitHeaders && pickResponseHeaders(rateLimitHeaders), defaultProvider, timeout }
 }
 

@@ -1,58 +1,84 @@
 import t from 'tap'
-import { cancelBatch, type Cancellation, type CancellationOptions, type Tally } from '../../lib/cancel/cancel-batch.js'
-import { BatchCancelError, invalidResponse, ProviderError, unreachable, unsent } from '../../lib/errors.js'
-import type { BatchCall } from '../../lib/forwarder/types.js'
-import { checkForwarder } from '../../lib/forwarder/check-forwarder.js'
 import type { Batch, BatchStatus } from '../../schemas/index.js'
+import type { CancelledBatch } from '../../lib/cancel/batch-state.js'
+import { cancelBatch } from '../../lib/cancel/cancel-batch.js'
+import { createDeadline } from '../../lib/cancel/deadline.js'
+import type { Progress } from '../../lib/cancel/operation.js'
+import { BatchCancelError, invalidResponse, notSent, ProviderError, unreachable, type CallError } from '../../lib/errors.js'
+import { checkForwarder } from '../../lib/forwarder/check-forwarder.js'
+import type { BatchCall } from '../../lib/forwarder/types.js'
 import { batch } from '../support/app.js'
-import { manualClock } from '../support/manual-clock.js'
+import { manualClock, type ManualClock } from '../support/manual-clock.js'
 
-/** What is answered: a batch of a status, `null`, an error, or nothing at all. */
-type Step = BatchStatus | null | Error | 'silence'
+/** What the provider does: a batch of a status, `null`, an error, nothing at all, or either of them after a while. */
+type Step = BatchStatus | null | Error | 'silence' | { readonly after: number, readonly step: Step }
 
-const take = async (steps: Step[], what: string): Promise<Batch | null> => {
+async function take (clock: ManualClock, steps: Step[], what: string): Promise<Batch | null> {
   const step = steps.shift()
   if (step === undefined) throw new BatchCancelError('internal_error', `one ${what} too many`)
-  if (step instanceof Error) throw step
-  if (step === 'silence') return await new Promise(() => {})
-  return step === null ? null : batch({ status: step })
+  return await perform(clock, step)
 }
 
-interface Played extends Tally {
-  outcome: Cancellation | BatchCancelError | ProviderError
+async function perform (clock: ManualClock, step: Step): Promise<Batch | null> {
+  if (step instanceof Error) throw step
+  if (step === 'silence') return await new Promise(() => {})
+  if (step === null || typeof step === 'string') return step === null ? null : batch({ status: step })
+  await clock.sleep(step.after)
+  return await perform(clock, step.step)
+}
+
+interface Played extends Progress {
+  outcome: CancelledBatch | CallError
   /** When the outcome came, in milliseconds after the call. */
   after: number
-  /** What was not asked for. */
+  /** How many steps were not used. */
   left: number
+  /** How many timers of the engine were left. */
+  timers: number
 }
 
 interface Play {
   cancels: Step[]
   reads?: Step[]
   repeated?: boolean
-  /** Most cancels. */
-  most?: number
+  maxAttempts?: number
   timeout?: number
   random?: number
 }
 
-/** Plays a call over a hook that answers step by step, in virtual time. */
-async function play ({ cancels, reads, repeated = false, most = 3, timeout = 30_000, random = 1 }: Play): Promise<Played> {
+/** Cancels over a forwarder that goes through steps, in virtual time. */
+async function play (
+  { cancels, reads, repeated = false, maxAttempts = 3, timeout = 30_000, random = 1 }: Play
+): Promise<Played> {
   const clock = manualClock()
   const start = clock.now()
-  const hook = checkForwarder({ cancel: () => take(cancels, 'cancel'), ...reads !== undefined && { retrieve: () => take(reads, 'read') as Promise<Batch> } })
-  const tally = { cancels: 0, reads: 0 }
-  const options: CancellationOptions = { clock, random: () => random, end: start + timeout, repeated, cancels: most, tally, log: { warn () {} } }
+  const forwarder = checkForwarder({
+    cancel: () => take(clock, cancels, 'cancel'),
+    ...reads !== undefined && { retrieve: () => take(clock, reads, 'read') as Promise<Batch> }
+  })
+  const progress: Progress = { attempts: 0, reads: 0 }
   let after = NaN
-  const work = cancelBatch(hook, { batchId: 'batch_1' } as BatchCall, options).catch((error: BatchCancelError | ProviderError) => error).then(outcome => {
+  const work = cancelBatch({
+    forwarder,
+    call: { batchId: 'batch_1' } as BatchCall,
+    clock,
+    deadline: createDeadline(clock, timeout),
+    random: () => random,
+    log: { warn () {}, error () {} },
+    progress,
+    repeated,
+    maxAttempts
+  }).catch((error: CallError) => error).then(outcome => {
     after = clock.now() - start
     return outcome
   })
   await clock.run(60_000)
-  return { outcome: await work, after, left: cancels.length + (reads?.length ?? 0), ...tally }
+  const left = cancels.length + (reads?.length ?? 0)
+  return { outcome: await work, after, left, timers: clock.timers, ...progress }
 }
 
-const refusal = (status: number, headers = {}) => new ProviderError(status, { message: 'as it came', code: 'own' }, headers)
+const rejection = (status: number, headers = {}) =>
+  new ProviderError(status, { message: 'as it came', code: 'own' }, headers)
 const gone = unreachable(new Error('reset'))
 const UNKNOWN = { code: 'upstream_unreachable', statusCode: 502 }
 const LATE = { code: 'upstream_timeout', statusCode: 504 }
@@ -68,11 +94,11 @@ t.test('an accepted cancel is a 200, or the 409 of a batch that ended first', as
     [null, ['cancelled'], 'cancelled', 'retrieved'],
     [null, ['in_progress'], 'cancelling', 'assumed'],
     [null, [gone, gone, gone], 'cancelling', 'assumed'],
-    [null, [gone, refusal(429), 'cancelled'], 'cancelled', 'retrieved'],
-    [null, [refusal(401)], 'cancelling', 'assumed'],
-    [null, [refusal(403)], 'cancelling', 'assumed'],
-    [null, [refusal(404)], 'cancelling', 'assumed'],
-    [null, [refusal(400)], 'cancelling', 'assumed'],
+    [null, [gone, rejection(429), 'cancelled'], 'cancelled', 'retrieved'],
+    [null, [rejection(401)], 'cancelling', 'assumed'],
+    [null, [rejection(403)], 'cancelling', 'assumed'],
+    [null, [rejection(404)], 'cancelling', 'assumed'],
+    [null, [rejection(400)], 'cancelling', 'assumed'],
     [null, [new BatchCancelError('internal_error', 'bug')], 'cancelling', 'assumed'],
     [null, ['silence', 'silence', 'silence'], 'cancelling', 'assumed'],
     [null, undefined, 'cancelling', 'assumed']
@@ -88,17 +114,17 @@ t.test('an accepted cancel is a 200, or the 409 of a batch that ended first', as
   }
 })
 
-t.test('a refusal that may mean a wrong state is settled by the batch', async t => {
+t.test('a rejection that may mean a wrong state is resolved by reading the batch', async t => {
   for (const status of [400, 409, 412, 422]) {
-    t.match((await play({ cancels: [refusal(status)], reads: ['cancelling'] })).outcome, { batch: { status: 'cancelling' }, source: 'retrieved', accepted: false }, `${status}, cancelling`)
+    t.match((await play({ cancels: [rejection(status)], reads: ['cancelling'] })).outcome, { batch: { status: 'cancelling' }, source: 'retrieved', accepted: false }, `${status}, cancelling`)
     for (const ended of ['completed', 'failed', 'expired', 'cancelled'] as const) {
-      t.match((await play({ cancels: [refusal(status)], reads: [ended] })).outcome, { message: `Cannot cancel a batch with status '${ended}'.`, batch: { status: ended } }, `${status}, ${ended}`)
+      t.match((await play({ cancels: [rejection(status)], reads: [ended] })).outcome, { message: `Cannot cancel a batch with status '${ended}'.`, batch: { status: ended } }, `${status}, ${ended}`)
     }
-    t.match((await play({ cancels: [refusal(status)], reads: ['cancelled'], repeated: true })).outcome, { batch: { status: 'cancelled' }, source: 'retrieved', accepted: false }, 'the first try did it')
-    t.match((await play({ cancels: [refusal(status)], reads: ['completed'], repeated: true })).outcome, { code: 'batch_not_cancellable' }, 'the first try did not do that')
-    t.match((await play({ cancels: [refusal(status)], reads: [refusal(403)] })).outcome, { statusCode: status, message: 'as it came' }, 'unreadable')
-    t.match((await play({ cancels: [refusal(status)], reads: [gone, gone, gone] })).outcome, { statusCode: status, message: 'as it came' }, 'unreadable for want of an answer')
-    t.match((await play({ cancels: [refusal(status)] })).outcome, { statusCode: status, message: 'as it came' }, 'without a retrieve')
+    t.match((await play({ cancels: [rejection(status)], reads: ['cancelled'], repeated: true })).outcome, { batch: { status: 'cancelled' }, source: 'retrieved', accepted: false }, 'an earlier call did it')
+    t.match((await play({ cancels: [rejection(status)], reads: ['completed'], repeated: true })).outcome, { code: 'batch_not_cancellable' }, 'an earlier call did not do that')
+    t.match((await play({ cancels: [rejection(status)], reads: [rejection(403)] })).outcome, { statusCode: status, message: 'as it came' }, 'unreadable')
+    t.match((await play({ cancels: [rejection(status)], reads: [gone, gone, gone] })).outcome, { statusCode: status, message: 'as it came' }, 'unreadable without a response')
+    t.match((await play({ cancels: [rejection(status)] })).outcome, { statusCode: status, message: 'as it came' }, 'without a retrieve')
   }
 })
 
@@ -107,89 +133,173 @@ t.test('a batch that lags is read once more, a second later', async t => {
     ['cancelling', { batch: { status: 'cancelling' }, source: 'retrieved' }],
     ['completed', { code: 'batch_not_cancellable' }],
     ['in_progress', { statusCode: 409, message: 'as it came' }],
-    [refusal(401), { statusCode: 409, message: 'as it came' }]
+    [rejection(401), { statusCode: 409, message: 'as it came' }]
   ] as Array<[Step, object]>) {
-    const { outcome, after, left } = await play({ cancels: [refusal(409)], reads: ['in_progress', second] })
+    const { outcome, after, left } = await play({ cancels: [rejection(409)], reads: ['in_progress', second] })
     t.match(outcome, expected, String(second))
     t.strictSame([after, left], [1000, 0])
   }
-  t.match(await play({ cancels: [refusal(409)], reads: ['in_progress'], timeout: 1000 }), { outcome: { statusCode: 409 }, reads: 1 }, 'where there is time for it')
+  t.match(await play({ cancels: [rejection(409)], reads: ['in_progress'], timeout: 1000 }), { outcome: { statusCode: 409 }, reads: 1 }, 'if there is time for it')
 })
 
-t.test('any other refusal goes out as it came, without a read', async t => {
-  for (const error of [refusal(401), refusal(403), refusal(404), refusal(405), refusal(501), new BatchCancelError('missing_credentials', 'none'), new BatchCancelError('internal_error', 'bug')]) {
-    const { outcome, left, cancels } = await play({ cancels: [error, 'cancelling'], reads: ['cancelling'] })
+t.test('any other error is passed on as it is, without a read', async t => {
+  for (const error of [rejection(401), rejection(403), rejection(404), rejection(405), rejection(501), new BatchCancelError('missing_credentials', 'none'), new BatchCancelError('internal_error', 'bug')]) {
+    const { outcome, left, attempts } = await play({ cancels: [error, 'cancelling'], reads: ['cancelling'] })
     t.equal(outcome, error)
-    t.strictSame([left, cancels], [2, 1])
+    t.strictSame([left, attempts], [2, 1])
   }
 })
 
-t.test('a limit is waited for where it fits, and goes out as it came where it does not', async t => {
-  t.match(await play({ cancels: [refusal(429, { 'retry-after': '2' }), 'cancelling'], reads: [] }), { outcome: { batch: { status: 'cancelling' } }, after: 2000, cancels: 2, reads: 0 })
-  t.match(await play({ cancels: [refusal(429, { 'retry-after': '9', 'retry-after-ms': '1500' }), 'cancelling'] }), { after: 1500 }, 'milliseconds win')
-  t.match(await play({ cancels: [refusal(429, { 'retry-after': new Date(1_700_000_003_000).toUTCString() }), 'cancelling'] }), { after: 3000 }, 'a date')
-  t.match(await play({ cancels: [refusal(429, { 'retry-after': new Date(1_600_000_000_000).toUTCString() }), 'cancelling'] }), { after: 0 }, 'a date in the past')
-  for (const asked of ['soon', '5 apples', '-1']) t.match(await play({ cancels: [refusal(429, { 'retry-after': asked }), 'cancelling'] }), { after: 500 }, `${asked} is no time`)
-  t.match(await play({ cancels: [refusal(429), refusal(429), 'cancelling'] }), { outcome: { batch: { status: 'cancelling' } }, after: 1500, cancels: 3 })
-  t.match(await play({ cancels: [refusal(429), 'cancelling'], random: 0 }), { after: 250 }, 'the pause is spread')
-  for (const [headers, cancels] of [[{ 'retry-after': '30' }, 1], [{ 'retry-after': '3600' }, 1], [{ 'x-should-retry': 'false' }, 1], [{}, 3]] as const) {
-    t.match(await play({ cancels: Array.from({ length: 9 }, () => refusal(429, headers)), reads: [] }), { outcome: { statusCode: 429, message: 'as it came' }, cancels, reads: 0 }, JSON.stringify(headers))
+t.test('a rate limit is waited for if the time allows it, else passed on', async t => {
+  t.match(await play({ cancels: [rejection(429, { 'retry-after': '2' }), 'cancelling'], reads: [] }), { outcome: { batch: { status: 'cancelling' } }, after: 2000, attempts: 2, reads: 0 })
+  t.match(await play({ cancels: [rejection(429, { 'retry-after': '9', 'retry-after-ms': '1500' }), 'cancelling'] }), { after: 1500 }, 'milliseconds take precedence')
+  t.match(await play({ cancels: [rejection(429, { 'retry-after': new Date(1_700_000_003_000).toUTCString() }), 'cancelling'] }), { after: 3000 }, 'a date')
+  t.match(await play({ cancels: [rejection(429, { 'retry-after': new Date(1_600_000_000_000).toUTCString() }), 'cancelling'] }), { after: 0 }, 'a date in the past')
+  for (const asked of ['soon', '5 apples', '-1']) t.match(await play({ cancels: [rejection(429, { 'retry-after': asked }), 'cancelling'] }), { after: 500 }, `${asked} is not a time`)
+  t.match(await play({ cancels: [rejection(429), rejection(429), 'cancelling'] }), { outcome: { batch: { status: 'cancelling' } }, after: 1500, attempts: 3 })
+  t.match(await play({ cancels: [rejection(429), 'cancelling'], random: 0 }), { after: 250 }, 'the pause has jitter')
+  for (const [headers, attempts] of [[{ 'retry-after': '30' }, 1], [{ 'retry-after': '3600' }, 1], [{ 'x-should-retry': 'false' }, 1], [{}, 3]] as const) {
+    t.match(await play({ cancels: Array.from({ length: 9 }, () => rejection(429, headers)), reads: [] }), { outcome: { statusCode: 429, message: 'as it came' }, attempts, reads: 0 }, JSON.stringify(headers))
   }
 })
 
-t.test('a lost answer is settled by reading, and the cancel sent again', async t => {
-  const lost: Array<[string, Error]> = [['reset', gone], ['no batch', invalidResponse('html')], ...[408, 500, 502, 503, 504].map(status => [String(status), refusal(status)] as [string, Error])]
-  for (const [what, error] of lost) {
+t.test('an unknown outcome is resolved by reading, and the cancel sent again', async t => {
+  const failures: Array<[string, Error]> = [['reset', gone], ['no batch', invalidResponse('html')], ...[408, 500, 502, 503, 504].map(status => [String(status), rejection(status)] as [string, Error])]
+  for (const [what, error] of failures) {
     for (const status of ['cancelling', 'cancelled'] as const) {
-      t.match(await play({ cancels: [error], reads: [status] }), { outcome: { batch: { status }, source: 'retrieved', accepted: true }, cancels: 1, reads: 1, after: 0 }, `${what}, ${status}`)
+      t.match(await play({ cancels: [error], reads: [status] }), { outcome: { batch: { status }, source: 'retrieved', accepted: true }, attempts: 1, reads: 1, after: 0 }, `${what}, ${status}`)
     }
     for (const status of ['completed', 'failed', 'expired'] as const) {
-      t.match(await play({ cancels: [error], reads: [status] }), { outcome: { code: 'batch_not_cancellable', batch: { status } }, cancels: 1 }, `${what}, ${status}`)
+      t.match(await play({ cancels: [error], reads: [status] }), { outcome: { code: 'batch_not_cancellable', batch: { status } }, attempts: 1 }, `${what}, ${status}`)
     }
-    for (const read of ['in_progress', refusal(404), refusal(401)] as Step[]) {
-      t.match(await play({ cancels: [error, 'cancelling'], reads: [read] }), { outcome: { batch: { status: 'cancelling' }, source: 'provider' }, cancels: 2, reads: 1, after: 500 }, `${what}, again`)
+    for (const read of ['in_progress', rejection(404), rejection(401)] as Step[]) {
+      t.match(await play({ cancels: [error, 'cancelling'], reads: [read] }), { outcome: { batch: { status: 'cancelling' }, source: 'provider' }, attempts: 2, reads: 1, after: 500 }, `${what}, again`)
     }
-    t.match(await play({ cancels: [error, null], reads: ['in_progress', 'in_progress'] }), { outcome: { source: 'assumed' }, cancels: 2, reads: 2 })
-    t.match(await play({ cancels: [error, error, error, error], reads: ['in_progress', 'in_progress', 'in_progress', 'in_progress'] }), { outcome: what === '408' ? LATE : { statusCode: (error as ProviderError).statusCode }, cancels: 3, reads: 3, after: 1500 }, `${what}, three times`)
-    t.match(await play({ cancels: [error, 'cancelling'], reads: ['in_progress'], most: 1 }), { outcome: what === '408' ? LATE : { statusCode: (error as ProviderError).statusCode }, cancels: 1, reads: 1 }, `${what}, a client that repeats by itself`)
-    t.match(await play({ cancels: [error, 'cancelling'] }), { outcome: { batch: { status: 'cancelling' } }, cancels: 2, reads: 0 }, `${what}, without a retrieve`)
+    t.match(await play({ cancels: [error, null], reads: ['in_progress', 'in_progress'] }), { outcome: { source: 'assumed' }, attempts: 2, reads: 2 })
+    t.match(await play({ cancels: [error, error, error, error], reads: ['in_progress', 'in_progress', 'in_progress', 'in_progress'] }), { outcome: what === '408' ? LATE : { statusCode: (error as ProviderError).statusCode }, attempts: 3, reads: 3, after: 1500 }, `${what}, three times`)
+    t.match(await play({ cancels: [error, 'cancelling'], reads: ['in_progress'], maxAttempts: 1 }), { outcome: what === '408' ? LATE : { statusCode: (error as ProviderError).statusCode }, attempts: 1, reads: 1 }, `${what}, a client that retries by itself`)
+    t.match(await play({ cancels: [error, 'cancelling'] }), { outcome: { batch: { status: 'cancelling' } }, attempts: 2, reads: 0 }, `${what}, without a retrieve`)
   }
-  t.match(await play({ cancels: [refusal(503, { 'retry-after': '60' })], reads: ['in_progress'] }), { outcome: { statusCode: 503 }, cancels: 1, reads: 1 }, 'a pause that does not fit goes out, but only after the read')
-  t.match(await play({ cancels: [refusal(503, { 'x-should-retry': 'false' })], reads: ['cancelled'] }), { outcome: { batch: { status: 'cancelled' } } })
+  t.match(await play({ cancels: [rejection(503, { 'retry-after': '60' })], reads: ['in_progress'] }), { outcome: { statusCode: 503 }, attempts: 1, reads: 1 }, 'a pause that does not fit ends the call, but only after the read')
+  t.match(await play({ cancels: [rejection(503, { 'x-should-retry': 'false' })], reads: ['cancelled'] }), { outcome: { batch: { status: 'cancelled' } } })
 })
 
-t.test('what never left did nothing, and is tried again', async t => {
-  const refused = unsent(new Error('connect'))
-  t.match(await play({ cancels: [refused, 'cancelling'], reads: [] }), { outcome: { batch: { status: 'cancelling' } }, cancels: 2, reads: 0 })
-  t.match(await play({ cancels: [refused, refused, refused], reads: ['cancelled'] }), { outcome: { code: 'upstream_unreachable', message: /nothing was sent/ }, cancels: 3, reads: 0 }, 'a batch that was cancelled before is no proof')
-  t.match(await play({ cancels: [refused, refusal(409)], reads: ['cancelled'] }), { outcome: { code: 'batch_not_cancellable' } })
+t.test('an attempt that was not sent did nothing, and is repeated', async t => {
+  const refused = notSent(new Error('connect'))
+  t.match(await play({ cancels: [refused, 'cancelling'], reads: [] }), { outcome: { batch: { status: 'cancelling' } }, attempts: 2, reads: 0 })
+  t.match(await play({ cancels: [refused, refused, refused], reads: ['cancelled'] }), { outcome: { code: 'upstream_unreachable', message: /Nothing was sent/ }, attempts: 3, reads: 0 }, 'a batch that was cancelled before proves nothing')
+  t.match(await play({ cancels: [refused, rejection(409)], reads: ['cancelled'] }), { outcome: { code: 'batch_not_cancellable' } })
   for (const late of [new BatchCancelError('missing_credentials', 'none'), new BatchCancelError('internal_error', 'bug')]) {
-    t.match(await play({ cancels: [gone, late], reads: ['in_progress', 'cancelled'] }), { outcome: { batch: { status: 'cancelled' } } }, 'a bug after a lost answer is read past')
+    t.match(await play({ cancels: [gone, late], reads: ['in_progress', 'cancelled'] }), { outcome: { batch: { status: 'cancelled' } } }, 'an error after an unknown outcome is resolved by reading')
     t.match(await play({ cancels: [gone, late], reads: ['in_progress', 'in_progress'] }), { outcome: UNKNOWN })
   }
-  for (const status of [502, 520, 524, 599]) t.match(await play({ cancels: [refusal(status)], reads: ['cancelling'] }), { outcome: { batch: { status: 'cancelling' } } }, `${status} is no answer`)
+  for (const status of [502, 520, 524, 599]) t.match(await play({ cancels: [rejection(status)], reads: ['cancelling'] }), { outcome: { batch: { status: 'cancelling' } } }, `${status} is an unknown outcome`)
 })
 
-t.test('once an answer was lost, no refusal is believed that no read settles', async t => {
+t.test('after an unknown outcome no rejection is believed without a read', async t => {
   for (const status of [400, 401, 403, 409, 422, 429]) {
-    const many = Array.from({ length: 3 }, () => refusal(status))
+    const many = Array.from({ length: 3 }, () => rejection(status))
     t.match((await play({ cancels: [gone, ...many], reads: ['in_progress', ...Array(9).fill('in_progress')] })).outcome, UNKNOWN, `${status}, and it looks live`)
-    t.match((await play({ cancels: [gone, ...many], reads: Array(9).fill(refusal(403)) })).outcome, UNKNOWN, `${status}, and it cannot be read`)
+    t.match((await play({ cancels: [gone, ...many], reads: Array(9).fill(rejection(403)) })).outcome, UNKNOWN, `${status}, and it cannot be read`)
     t.match((await play({ cancels: [gone, ...many], reads: ['in_progress', 'cancelled'] })).outcome, { batch: { status: 'cancelled' }, accepted: true }, `${status}, and it is cancelled`)
     t.match((await play({ cancels: [gone, ...many], reads: ['in_progress', 'completed'] })).outcome, { code: 'batch_not_cancellable' }, `${status}, and it is completed`)
-    t.match((await play({ cancels: [refusal(504), ...many], reads: Array(9).fill(refusal(403)) })).outcome, LATE, `${status} after a 504`)
+    t.match((await play({ cancels: [rejection(504), ...many], reads: Array(9).fill(rejection(403)) })).outcome, LATE, `${status} after a 504`)
   }
-  t.match(await play({ cancels: [gone, refusal(404)], reads: [refusal(404), refusal(404)] }), { outcome: { statusCode: 404, message: 'as it came' }, cancels: 2 }, 'a 404 of both is one')
-  t.match(await play({ cancels: [gone, refusal(404)], reads: ['in_progress', 'in_progress'] }), { outcome: UNKNOWN }, 'a 404 of one is none')
-  t.match(await play({ cancels: [gone, gone, refusal(404)], reads: [refusal(404), refusal(404), refusal(403)] }), { outcome: UNKNOWN })
-  t.match(await play({ cancels: [gone], reads: [refusal(404)], most: 1 }), { outcome: UNKNOWN }, 'a 404 of the read alone is none')
+  t.match(await play({ cancels: [gone, rejection(404)], reads: [rejection(404), rejection(404)] }), { outcome: { statusCode: 404, message: 'as it came' }, attempts: 2 }, 'a 404 of both counts')
+  t.match(await play({ cancels: [gone, rejection(404)], reads: ['in_progress', 'in_progress'] }), { outcome: UNKNOWN }, 'a 404 of the cancel alone does not')
+  t.match(await play({ cancels: [gone, gone, rejection(404)], reads: [rejection(404), rejection(404), rejection(403)] }), { outcome: UNKNOWN })
+  t.match(await play({ cancels: [gone], reads: [rejection(404)], maxAttempts: 1 }), { outcome: UNKNOWN }, 'a 404 of the read alone does not')
 })
 
-t.test('time: each request gets half of what is left', async t => {
-  t.match(await play({ cancels: ['silence'], reads: ['cancelled'] }), { outcome: { batch: { status: 'cancelled' } }, after: 15_000, cancels: 1, reads: 1 })
-  t.match(await play({ cancels: ['silence', 'silence', 'silence'], reads: ['silence', 'cancelling'] }), { outcome: { batch: { status: 'cancelling' } }, after: 15_000 + 7500 + 500 }, 'a read that hangs is tried again')
-  const { outcome, after, cancels, reads } = await play({ cancels: Array(9).fill('silence'), reads: Array(99).fill('silence') })
+t.test('each request gets half of the time left', async t => {
+  t.match(await play({ cancels: ['silence'], reads: ['cancelled'] }), { outcome: { batch: { status: 'cancelled' } }, after: 15_000, attempts: 1, reads: 1 })
+  t.match(await play({ cancels: ['silence', 'silence', 'silence'], reads: ['silence', 'cancelling'] }), { outcome: { batch: { status: 'cancelling' } }, after: 15_000 + 7500 + 500 }, 'a read that hangs is repeated')
+  const { outcome, after, attempts, reads } = await play({ cancels: Array(9).fill('silence'), reads: Array(99).fill('silence') })
   t.match(outcome, LATE)
-  t.ok(after < 30_000 && cancels <= 3 && reads <= 9, `${after} ms, ${cancels} cancels, ${reads} reads`)
-  t.match(await play({ cancels: ['silence'], reads: [], timeout: 1 }), { outcome: LATE, cancels: 1 }, 'a time of next to nothing')
+  t.ok(after < 30_000 && attempts <= 3 && reads <= 9, `${after} ms, ${attempts} attempts, ${reads} reads`)
+  t.match(await play({ cancels: ['silence'], reads: [], timeout: 1 }), { outcome: LATE, attempts: 1 }, 'a timeout of 1 ms')
+})
+
+t.test('a response that comes after its time still counts', async t => {
+  for (const { what, cancels, reads, expected } of [
+    {
+      what: 'during the read',
+      cancels: [{ after: 16_000, step: 'cancelling' }],
+      reads: ['silence', 'silence', 'silence'],
+      expected: { outcome: { batch: { status: 'cancelling' }, source: 'provider', accepted: true }, after: 16_000 }
+    },
+    {
+      what: 'during the pause before the next attempt',
+      cancels: [{ after: 15_400, step: 'cancelling' }],
+      reads: ['in_progress'],
+      expected: { outcome: { batch: { status: 'cancelling' }, source: 'provider' }, after: 15_400, attempts: 1 }
+    },
+    {
+      what: 'of a batch that had ended',
+      cancels: [{ after: 16_000, step: 'completed' }],
+      reads: ['silence', 'silence'],
+      expected: { outcome: { code: 'batch_not_cancellable' }, after: 16_000 }
+    },
+    {
+      what: 'without a batch, which is then read',
+      cancels: [{ after: 16_000, step: null }],
+      reads: ['silence', 'cancelled'],
+      expected: { outcome: { batch: { status: 'cancelled' }, source: 'retrieved' }, after: 16_000 }
+    },
+    {
+      what: 'of an error, which does not',
+      cancels: [{ after: 16_000, step: rejection(409) }],
+      reads: [{ after: 2000, step: 'cancelled' }],
+      expected: { outcome: { batch: { status: 'cancelled' }, source: 'retrieved' }, after: 17_000 }
+    }
+  ] as Array<{ what: string, cancels: Step[], reads: Step[], expected: object }>) {
+    const played = await play({ cancels, reads })
+    t.match(played, expected, what)
+    t.equal(played.timers, 0, 'no timer is left')
+  }
+})
+
+t.test('an invalid result of the forwarder is resolved by reading, but not repeated', async t => {
+  const clock = manualClock()
+  for (const { reads, expected } of [
+    { reads: ['cancelling'], expected: { batch: { status: 'cancelling' }, source: 'retrieved' } },
+    { reads: ['completed'], expected: { code: 'batch_not_cancellable' } },
+    { reads: ['in_progress'], expected: { code: 'internal_error', message: /not known whether the batch was cancelled/ } },
+    { reads: undefined, expected: { code: 'internal_error', message: /not known whether the batch was cancelled/ } }
+  ] as Array<{ reads: Step[] | undefined, expected: object }>) {
+    const progress: Progress = { attempts: 0, reads: 0 }
+    const outcome = await cancelBatch({
+      forwarder: checkForwarder({
+        cancel: async () => ({ success: true }) as never,
+        ...reads !== undefined && { retrieve: () => take(clock, reads, 'read') as Promise<Batch> }
+      }),
+      call: { batchId: 'batch_1' } as BatchCall,
+      clock,
+      deadline: createDeadline(clock, 30_000),
+      random: () => 1,
+      log: { warn () {}, error () {} },
+      progress,
+      repeated: false
+    }).catch((error: CallError) => error)
+    t.match(outcome, expected, String(reads))
+    t.equal(progress.attempts, 1)
+  }
+})
+
+t.test('a final 409 has no retry-after', async t => {
+  const clock = manualClock()
+  const outcome = await cancelBatch({
+    forwarder: checkForwarder({
+      cancel: async () => { throw rejection(409) },
+      retrieve: async () => ({ batch: batch({ status: 'completed' }), headers: { 'retry-after': '10', 'x-request-id': 'r' } })
+    }),
+    call: { batchId: 'batch_1' } as BatchCall,
+    clock,
+    deadline: createDeadline(clock, 30_000),
+    random: () => 1,
+    log: { warn () {}, error () {} },
+    progress: { attempts: 0, reads: 0 },
+    repeated: false
+  }).catch((error: BatchCancelError) => error)
+  t.strictSame((outcome as BatchCancelError).headers, { 'x-request-id': 'r', 'x-should-retry': 'false' })
 })

@@ -1,7 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { cancelBatch, MOST_CANCELS, MOST_READS, type Cancellation } from '../../lib/cancel/cancel-batch.js'
-import { BatchCancelError, ProviderError, unreachable } from '../../lib/errors.js'
+import { MAX_ATTEMPTS, MAX_READS } from '../../lib/cancel/backoff.js'
+import type { CancelledBatch } from '../../lib/cancel/batch-state.js'
+import { cancelBatch } from '../../lib/cancel/cancel-batch.js'
+import { createDeadline } from '../../lib/cancel/deadline.js'
+import type { Progress } from '../../lib/cancel/operation.js'
+import { BatchCancelError, ProviderError, unreachable, type CallError } from '../../lib/errors.js'
 import type { BatchCall } from '../../lib/forwarder/types.js'
 import { checkForwarder } from '../../lib/forwarder/check-forwarder.js'
 import type { Batch, BatchStatus } from '../../schemas/index.js'
@@ -44,7 +48,7 @@ const LIVE: readonly (BatchStatus | undefined)[] = ['validating', 'in_progress',
 /** A provider as it may be, with a batch whose true state is known at every moment. */
 function provider (world: World, clock: ManualClock) {
   const start = clock.now()
-  const told = { cancels: 0, reads: 0, sleeping: 0, perhapsLost: 0 }
+  const counts = { attempts: 0, reads: 0, sleeping: 0, perhapsLost: 0 }
   let appliedAt: number | undefined
 
   function statusAt (time: number): BatchStatus | undefined {
@@ -56,9 +60,9 @@ function provider (world: World, clock: ManualClock) {
 
   async function fate ({ delay }: Fault) {
     if (delay === 0) return
-    told.sleeping++
+    counts.sleeping++
     await clock.sleep(delay)
-    told.sleeping--
+    counts.sleeping--
   }
 
   async function suffer (fault: Fault) {
@@ -71,13 +75,13 @@ function provider (world: World, clock: ManualClock) {
   const faultOf = (faults: readonly Fault[], n: number) => faults[n % Math.max(1, faults.length)] ?? { kind: 'none', status: 0, applied: false, delay: 0, retryAfter: undefined }
 
   async function cancel (): Promise<Batch | null> {
-    const fault = faultOf(world.cancels, told.cancels++)
+    const fault = faultOf(world.cancels, counts.attempts++)
     const status = statusAt(clock.now())
     // A limit says that nothing was done, and so does any other 4xx but a 408.
     const may = fault.kind === 'none' || (fault.applied && !(fault.kind === 'status' && fault.status < 500 && fault.status !== 408))
     const takes = LIVE.includes(status)
     if (may && takes) appliedAt = clock.now()
-    if (fault.kind !== 'none' || fault.delay > 0) told.perhapsLost++
+    if (fault.kind !== 'none' || fault.delay > 0) counts.perhapsLost++
     await suffer(fault)
     if (status === undefined) throw new ProviderError(404, { message: 'no such batch' })
     if (takes || (status === 'cancelling' && world.repeatable)) return world.shows ? batch({ status: statusAt(clock.now() - world.lag) ?? status }) : null
@@ -85,13 +89,13 @@ function provider (world: World, clock: ManualClock) {
   }
 
   async function retrieve (): Promise<Batch> {
-    await suffer(faultOf(world.reads, told.reads++))
+    await suffer(faultOf(world.reads, counts.reads++))
     const status = statusAt(clock.now() - world.lag)
     if (status === undefined) throw new ProviderError(404, { message: 'no such batch' })
     return batch({ status })
   }
 
-  return { cancel, retrieve, told, applied: () => appliedAt !== undefined, status: () => statusAt(clock.now()) }
+  return { cancel, retrieve, counts, applied: () => appliedAt !== undefined, status: () => statusAt(clock.now()) }
 }
 
 const STATUSES = [401, 403, 408, 409, 429, 500, 502, 503, 504]
@@ -121,18 +125,18 @@ const worlds = fc.record<World>({
 })
 
 interface End {
-  readonly outcome: Cancellation | BatchCancelError | ProviderError
+  readonly outcome: CancelledBatch | CallError
   readonly after: number
 }
 
 /** What is wrong with the end of a call, by what truly happened. */
-function lies (world: World, { outcome, after }: End, { told, applied, status }: ReturnType<typeof provider>, tally: { cancels: number, reads: number }): string[] {
+function falseClaims (world: World, { outcome, after }: End, { counts, applied, status }: ReturnType<typeof provider>, progress: Progress): string[] {
   const wrong: string[] = []
   const claim = (holds: boolean, what: string) => { if (!holds) wrong.push(what) }
   if (!(outcome instanceof Error)) {
     claim(['cancelling', 'cancelled'].includes(outcome.batch.status), 'a 200 shows another status')
     claim(applied() || ['cancelling', 'cancelled'].includes(world.initial as string), 'a 200, but nobody cancelled')
-    claim(world.initial !== 'cancelled' || world.repeated || told.perhapsLost > 0, 'a 200 for a batch that was cancelled before')
+    claim(world.initial !== 'cancelled' || world.repeated || counts.perhapsLost > 0, 'a 200 for a batch that was cancelled before')
   } else if (outcome instanceof BatchCancelError && outcome.code === 'batch_not_cancellable') {
     claim(!LIVE.includes(status()) && status() !== 'cancelling', 'a 409, but the batch is not at its end')
     claim(outcome.batch?.status === status(), 'the 409 shows another batch')
@@ -142,9 +146,9 @@ function lies (world: World, { outcome, after }: End, { told, applied, status }:
     claim(outcome instanceof ProviderError, 'a 4xx that nobody sent')
   }
   claim(after <= world.timeout, `answered after ${after} of ${world.timeout} ms`)
-  claim(told.cancels === tally.cancels && told.reads === tally.reads, 'the tally is wrong')
-  claim(told.cancels >= 1 && told.cancels <= (world.once ? 1 : MOST_CANCELS), `${told.cancels} cancels`)
-  claim(told.reads <= told.cancels * 2 * MOST_READS, `${told.reads} reads`)
+  claim(counts.attempts === progress.attempts && counts.reads === progress.reads, 'the progress is wrong')
+  claim(counts.attempts >= 1 && counts.attempts <= (world.once ? 1 : MAX_ATTEMPTS), `${counts.attempts} cancels`)
+  claim(counts.reads <= counts.attempts * 2 * MAX_READS, `${counts.reads} reads`)
   return wrong
 }
 
@@ -154,17 +158,26 @@ t.test('whatever happens on the way, the answer is true', async t => {
     const clock = manualClock()
     const start = clock.now()
     const held = provider(world, clock)
-    const tally = { cancels: 0, reads: 0 }
+    const progress: Progress = { attempts: 0, reads: 0 }
     const ends: End[] = []
-    cancelBatch(checkForwarder(held), { batchId: 'batch_1' } as BatchCall, {
-      clock, random: () => random, end: start + world.timeout, repeated: world.repeated, cancels: world.once ? 1 : MOST_CANCELS, tally, log: { warn () {} }
-    }).catch((error: BatchCancelError | ProviderError) => error).then(outcome => { ends.push({ outcome, after: clock.now() - start }) })
+    const deadline = createDeadline(clock, world.timeout)
+    cancelBatch({
+      forwarder: checkForwarder({ cancel: held.cancel, retrieve: held.retrieve }),
+      call: { batchId: 'batch_1' } as BatchCall,
+      clock,
+      deadline,
+      random: () => random,
+      log: { warn () {}, error () {} },
+      progress,
+      repeated: world.repeated,
+      maxAttempts: world.once ? 1 : MAX_ATTEMPTS
+    }).catch((error: CallError) => error).then(outcome => { ends.push({ outcome, after: clock.now() - start }) })
     // Time stands still at the end of the call, so that what is true then can be asked.
     while (ends.length === 0) await clock.step()
     const end = ends[0] as End
-    const wrong = lies(world, end, held, tally)
+    const wrong = falseClaims(world, end, held, progress)
     if (wrong.length > 0) throw new Error(wrong.join('; '))
-    if (clock.sleepers !== held.told.sleeping) throw new Error(`${clock.sleepers - held.told.sleeping} timers are left`)
+    if (clock.timers !== held.counts.sleeping) throw new Error(`${clock.timers - held.counts.sleeping} timers are left`)
     const { outcome } = end
     const kind = outcome instanceof BatchCancelError ? outcome.code : outcome instanceof Error ? String(outcome.statusCode) : outcome.source
     seen.set(kind, (seen.get(kind) ?? 0) + 1)

@@ -1,93 +1,93 @@
-import { once } from 'node:events'
-import { connect as connectHttp2, constants } from 'node:http2'
-import { connect, type AddressInfo } from 'node:net'
-import Fastify, { type FastifyInstance } from 'fastify'
-import t, { type Test } from 'tap'
-import { kClock, systemClock, type Timers } from '../../lib/cancel/clock.js'
+import t from 'tap'
+import { createPollers, type WaitResult } from '../../lib/cancel/poller.js'
 import { ProviderError, unreachable } from '../../lib/errors.js'
-import batchCancel, { forwardToProviders, openai, type Batch, type BatchCall, type BatchForwarder, type FastifyBatchCancelOptions } from '../../lib/index.js'
-import type { Answer } from '../../lib/forwarder/check-forwarder.js'
-import { createWaits, type Waited } from '../../lib/cancel/poller.js'
+import type { CheckedBatch } from '../../lib/forwarder/check-forwarder.js'
+import type { BatchCall } from '../../lib/forwarder/types.js'
 import type { BatchStatus } from '../../schemas/index.js'
-import { BATCH, batch, build, cancel } from '../support/app.js'
-import { breaches } from '../support/document.js'
-import { manualClock, type ManualClock } from '../support/manual-clock.js'
-import { startUpstream } from '../support/upstream.js'
+import { batch } from '../support/app.js'
+import { manualClock } from '../support/manual-clock.js'
 
 type Step = BatchStatus | Error | 'silence' | { status: BatchStatus, headers: Record<string, string> }
 
-/** Waits over a batch that is read step by step, the last step for good. */
-function waitsOver (steps: Step[], keyOf: (call: BatchCall) => string | undefined = () => 'one') {
+const checked = (status: BatchStatus, headers = {}): CheckedBatch => {
+  const read = batch({ status })
+  return { batch: read, json: JSON.stringify(read), headers }
+}
+
+/** Waits for a batch that is read step by step; the last step repeats. */
+function pollersOver (steps: Step[], keyOf: (call: BatchCall) => string | undefined = () => 'one') {
   const clock = manualClock()
   const start = clock.now()
   const reads: number[] = []
   const readers: BatchCall[] = []
-  async function retrieve (call: BatchCall): Promise<Answer<Batch>> {
+  async function retrieve (call: BatchCall): Promise<CheckedBatch> {
     reads.push(clock.now() - start)
     readers.push(call)
     const step = steps[Math.min(reads.length, steps.length) - 1] as Step
     if (step instanceof Error) throw step
     if (step === 'silence') return await new Promise(() => {})
-    return typeof step === 'string' ? { batch: batch({ status: step }), headers: {} } : { batch: batch({ status: step.status }), headers: step.headers }
+    return typeof step === 'string' ? checked(step) : checked(step.status, step.headers)
   }
-  const waits = createWaits({ retrieve, keyOf, clock })
-  const ends: Array<{ waited: Waited, at: number }> = []
-  const join = (ms: number, call = callOf()) => {
-    const { waited, leave } = waits.join(call, ms)
-    waited.then(waited => ends.push({ waited, at: clock.now() - start }))
-    return leave
+  const pollers = createPollers({ retrieve, clock })
+  const ends: Array<{ result: WaitResult, at: number }> = []
+  const wait = (ms: number, call = callOf()) => {
+    const { result, stop } = pollers.wait(call, keyOf(call), ms, LOG)
+    result.then(result => ends.push({ result, at: clock.now() - start }))
+    return stop
   }
-  return { clock, waits, reads, readers, ends, join }
+  return { clock, pollers, reads, readers, ends, wait }
 }
 
-const callOf = () => ({ batchId: 'batch_1', request: { log: { warn () {} } } }) as unknown as BatchCall
+const LOG = { warn () {}, error () {} }
+
+const callOf = () => ({ batchId: 'batch_1', provider: 'x', headers: {}, request: undefined }) as unknown as BatchCall
 
 t.test('reads after 1, 2, 4, 8, then every 15 seconds, until the batch is terminal', async t => {
-  const { clock, reads, ends, join } = waitsOver(['cancelling', 'in_progress', 'cancelling', 'cancelling', 'cancelling', 'cancelling', 'cancelled'])
-  join(600_000)
+  const { clock, reads, ends, wait } = pollersOver(['cancelling', 'in_progress', 'cancelling', 'cancelling', 'cancelling', 'cancelling', 'cancelled'])
+  wait(600_000)
   await clock.advance(600_000)
   t.strictSame(reads, [1, 3, 7, 15, 30, 45, 60].map(s => s * 1000))
-  t.match(ends, [{ at: 60_000, waited: { answer: { batch: { status: 'cancelled' } }, next: undefined } }])
-  t.equal(clock.sleepers, 0)
+  t.match(ends, [{ at: 60_000, result: { seen: { batch: { status: 'cancelled' } }, retryAfter: undefined } }])
+  t.equal(clock.timers, 0)
 })
 
-t.test('the time is up: the batch as it was last seen, and when to look again', async t => {
-  const { clock, reads, ends, join } = waitsOver(['cancelling'])
-  join(5000)
-  join(500)
+t.test('when the time is up: the batch as it was last read, and when to read it again', async t => {
+  const { clock, reads, ends, wait } = pollersOver(['cancelling'])
+  wait(5000)
+  wait(500)
   await clock.advance(600_000)
   t.strictSame(reads, [1000, 3000, 4000])
-  t.match(ends, [{ at: 500, waited: { answer: undefined, next: 1000 } }, { at: 5000, waited: { answer: { batch: { status: 'cancelling' } }, next: 8000 } }])
-  t.equal(clock.sleepers, 0)
+  t.match(ends, [{ at: 500, result: { seen: undefined, retryAfter: 1000 } }, { at: 5000, result: { seen: { batch: { status: 'cancelling' } }, retryAfter: 8000 } }])
+  t.equal(clock.timers, 0)
 })
 
 t.test('shortly before the time is up the batch is read once more', async t => {
-  const ended = waitsOver(['cancelling', 'cancelling', 'cancelling', 'cancelling', 'cancelled'])
-  ended.join(29_000)
+  const ended = pollersOver(['cancelling', 'cancelling', 'cancelling', 'cancelling', 'cancelled'])
+  ended.wait(29_000)
   await ended.clock.advance(600_000)
   t.strictSame(ended.reads, [1000, 3000, 7000, 15_000, 28_000])
-  t.match(ended.ends, [{ at: 28_000, waited: { answer: { batch: { status: 'cancelled' } } } }], 'and nobody waits on when it has ended')
-  t.equal(ended.clock.sleepers, 0)
+  t.match(ended.ends, [{ at: 28_000, result: { seen: { batch: { status: 'cancelled' } } } }], 'the wait ends as soon as the batch does')
+  t.equal(ended.clock.timers, 0)
 
-  const shared = waitsOver(['cancelling'])
-  for (let i = 0; i < 100; i++) shared.join(20_000 + 50 * i)
+  const shared = pollersOver(['cancelling'])
+  for (let i = 0; i < 100; i++) shared.wait(20_000 + 50 * i)
   await shared.clock.advance(600_000)
-  t.strictSame(shared.reads, [1000, 3000, 7000, 15_000, 19_000, 20_000, 21_000, 22_000, 23_000], 'a read a second, however many are about to go')
-  t.strictSame(shared.ends.map(({ at }) => at), Array.from({ length: 100 }, (_, i) => 20_000 + 50 * i), 'each is answered in its time')
+  t.strictSame(shared.reads, [1000, 3000, 7000, 15_000, 19_000, 20_000, 21_000, 22_000, 23_000], 'one read a second, however many waits are about to end')
+  t.strictSame(shared.ends.map(({ at }) => at), Array.from({ length: 100 }, (_, i) => 20_000 + 50 * i), 'each ends in its own time')
 
-  const asked = waitsOver([{ status: 'cancelling', headers: { 'retry-after': '8' } }])
-  asked.join(8000)
-  await asked.clock.advance(600_000)
-  t.strictSame(asked.reads, [1000], 'but not where the provider asked for time')
-  t.match(asked.ends, [{ at: 8000 }])
+  const slowed = pollersOver([{ status: 'cancelling', headers: { 'retry-after': '8' } }])
+  slowed.wait(8000)
+  await slowed.clock.advance(600_000)
+  t.strictSame(slowed.reads, [1000], 'but not if the provider asked for more time')
+  t.match(slowed.ends, [{ at: 8000 }])
 
-  const slow = waitsOver(['cancelling', 'cancelling', 'silence'])
-  slow.join(10_000)
-  slow.join(5000)
+  const slow = pollersOver(['cancelling', 'cancelling', 'silence'])
+  slow.wait(10_000)
+  slow.wait(5000)
   await slow.clock.advance(600_000)
-  t.strictSame(slow.reads, [1000, 3000, 4000], 'nor while a read is on its way')
-  t.match(slow.ends, [{ at: 5000, waited: { answer: { batch: { status: 'cancelling' } } } }, { at: 10_000, waited: { answer: { batch: { status: 'cancelling' } } } }], 'and nobody waits longer for it')
-  t.equal(slow.clock.sleepers, 0)
+  t.strictSame(slow.reads, [1000, 3000, 4000], 'nor while a read is in progress')
+  t.match(slow.ends, [{ at: 5000, result: { seen: { batch: { status: 'cancelling' } } } }, { at: 10_000, result: { seen: { batch: { status: 'cancelling' } } } }], 'and no wait lasts longer for it')
+  t.equal(slow.clock.timers, 0)
 })
 
 t.test('a provider that asks for more time gets it', async t => {
@@ -100,341 +100,93 @@ t.test('a provider that asks for more time gets it', async t => {
     [unreachable(new Error('reset')), 3000],
     ['silence', 1000 + 15_000 + 2000]
   ] as Array<[Step, number]>) {
-    const { clock, reads, ends, join } = waitsOver([step, 'cancelled'])
-    join(120_000)
+    const { clock, reads, ends, wait } = pollersOver([step, 'cancelled'])
+    wait(120_000)
     await clock.advance(120_000)
     t.strictSame(reads, [1000, second])
-    t.match(ends, [{ waited: { answer: { batch: { status: 'cancelled' } } } }])
-    t.equal(clock.sleepers, 0)
+    t.match(ends, [{ result: { seen: { batch: { status: 'cancelled' } } } }])
+    t.equal(clock.timers, 0)
   }
 })
 
-t.test('what says that reading on is of no use ends the wait', async t => {
+t.test('a response after which reading is useless ends the wait', async t => {
   for (const status of [401, 403, 404]) {
-    const { clock, ends, join } = waitsOver(['cancelling', new ProviderError(status, { message: '' })])
-    join(60_000)
+    const { clock, ends, wait } = pollersOver(['cancelling', new ProviderError(status, { message: '' })])
+    wait(60_000)
     await clock.advance(60_000)
-    t.match(ends, [{ at: 3000, waited: { answer: { batch: { status: 'cancelling' } }, next: undefined } }])
-    t.equal(clock.sleepers, 0)
+    t.match(ends, [{ at: 3000, result: { seen: { batch: { status: 'cancelling' } }, retryAfter: undefined } }])
+    t.equal(clock.timers, 0)
   }
 })
 
-t.test('equal keys share one poller, others do not', async t => {
-  const shared = waitsOver(['cancelling', 'cancelled'])
-  for (let i = 0; i < 100; i++) shared.join(60_000)
+t.test('waits with the same key share one poller, others do not', async t => {
+  const shared = pollersOver(['cancelling', 'cancelled'])
+  for (let i = 0; i < 100; i++) shared.wait(60_000)
   await shared.clock.advance(2000)
-  shared.join(60_000)
+  shared.wait(60_000)
   await shared.clock.advance(60_000)
   t.strictSame(shared.reads, [1000, 3000])
   t.equal(shared.ends.length, 101)
 
-  const own = waitsOver(['cancelling', 'cancelled'], () => undefined)
-  own.join(60_000)
-  own.join(60_000)
+  const own = pollersOver(['cancelling', 'cancelled'], () => undefined)
+  own.wait(60_000)
+  own.wait(60_000)
   await own.clock.advance(60_000)
-  t.equal(own.reads.length, 3, 'one read each, until the second answer of the provider')
+  t.equal(own.reads.length, 3, 'one read each, until the second response of the provider')
 })
 
-t.test('whoever leaves is not read for', async t => {
-  const { clock, waits, reads, readers, ends, join } = waitsOver(['cancelling'])
+t.test('nothing is read for a wait that was stopped', async t => {
+  const { clock, pollers, reads, readers, ends, wait } = pollersOver(['cancelling'])
   const first = callOf()
   const second = callOf()
-  const leave = join(60_000, first)
-  const leaveToo = join(60_000, second)
+  const stop = wait(60_000, first)
+  const stopSecond = wait(60_000, second)
   await clock.advance(1000)
-  leave()
-  leave()
+  stop()
+  stop()
   await clock.advance(2000)
-  t.equal(readers.length, 2, 'the one who waits on is read for')
-  leaveToo()
+  t.equal(readers.length, 2, 'the other wait goes on')
+  stopSecond()
   await clock.advance(60_000)
   t.equal(reads.length, 2)
   t.equal(ends.length, 2)
-  t.equal(clock.sleepers, 0)
+  t.equal(clock.timers, 0)
 
-  join(60_000)
+  wait(60_000)
   await clock.advance(500)
-  waits.close()
+  pollers.close()
   await clock.advance(0)
   t.equal(ends.length, 3, 'closing ends a wait at once')
-  join(60_000)
+  wait(60_000)
   await clock.advance(0)
-  t.equal(ends.length, 4, 'and begins none')
-  t.equal(clock.sleepers, 0)
+  t.equal(ends.length, 4, 'and starts none')
+  t.equal(clock.timers, 0)
 })
 
-t.test('a poller that is left while it reads does not disturb the next', async t => {
-  let answer = (_answer: Answer<Batch>) => {}
+t.test('a poller that is abandoned while it reads does not disturb the next', async t => {
+  let respond = (_read: CheckedBatch) => {}
   const clock = manualClock()
-  const waits = createWaits({ retrieve: () => new Promise(resolve => { answer = resolve }), keyOf: () => 'one', clock })
-  const { leave } = waits.join(callOf(), 60_000)
+  const pollers = createPollers({ retrieve: () => new Promise(resolve => { respond = resolve }), clock })
+  const { stop } = pollers.wait(callOf(), 'one', 60_000, LOG)
   await clock.advance(1000)
-  leave()
-  const late = answer
-  const { waited } = waits.join(callOf(), 60_000)
-  late({ batch: batch({ status: 'cancelled' }), headers: {} })
+  stop()
+  const late = respond
+  const { result } = pollers.wait(callOf(), 'one', 60_000, LOG)
+  late(checked('cancelled'))
   await clock.advance(1000)
-  const sharing = waits.join(callOf(), 60_000)
-  answer({ batch: batch({ status: 'cancelled' }), headers: {} })
-  t.match(await Promise.all([waited, sharing.waited]), [{ answer: { batch: { status: 'cancelled' } } }, { answer: { batch: { status: 'cancelled' } } }])
-  t.equal(clock.sleepers, 0)
+  const sharing = pollers.wait(callOf(), 'one', 60_000, LOG)
+  respond(checked('cancelled'))
+  const cancelled = { seen: { batch: { status: 'cancelled' } } }
+  t.match(await Promise.all([result, sharing.result]), [cancelled, cancelled])
+  t.equal(clock.timers, 0)
 })
 
-/** An app over a batch whose status is told one after the other, the last for good, in virtual time. */
-async function waiting (t: Test, statuses: BatchStatus[], options: FastifyBatchCancelOptions = {}): Promise<{ app: FastifyInstance, clock: ManualClock, reads: () => number }> {
-  const clock = manualClock()
-  let reads = 0
-  const forward: BatchForwarder = {
-    cancel: async () => BATCH,
-    async retrieve ({ signal }) {
-      if (signal.aborted) throw new Error('a read of a wait that is over')
-      return batch({ status: statuses[Math.min(reads++, statuses.length - 1)] as BatchStatus, output_file_id: 'file-2' })
-    }
-  }
-  const hidden: FastifyBatchCancelOptions & { [kClock]: Timers } = { defaultProvider: 'x', forward, ...options, [kClock]: clock }
-  return { app: await build(t, hidden), clock, reads: () => reads }
-}
-
-const prefer = (wait: string, headers = {}) => ({ headers: { prefer: wait, ...headers } })
-
-t.test('Prefer: wait brings the end of the batch home', async t => {
-  for (const [statuses, status, body, head] of [
-    [['cancelling', 'cancelled'], 200, { status: 'cancelled', output_file_id: 'file-2' }, { 'x-batch-source': 'retrieved', 'preference-applied': 'wait=30', 'retry-after': undefined }],
-    [['completed'], 409, { error: { code: 'batch_not_cancellable' }, batch: { status: 'completed', output_file_id: 'file-2' } }, { 'x-should-retry': 'false', 'preference-applied': 'wait=30' }],
-    [['failed'], 409, { batch: { status: 'failed' } }, {}],
-    [['cancelling'], 200, { status: 'cancelling', output_file_id: 'file-2' }, { 'x-batch-source': 'retrieved', 'retry-after': '15', 'preference-applied': 'wait=30' }],
-    [['in_progress'], 200, { status: 'cancelling', output_file_id: 'file-2' }, { 'x-batch-source': 'assumed' }]
-  ] as Array<[BatchStatus[], number, object, object]>) {
-    const { app, clock } = await waiting(t, statuses)
-    const answer = cancel(app, prefer('wait=30'))
-    await app.ready()
-    await clock.advance(31_000)
-    const response = await answer
-    t.equal(response.statusCode, status, statuses.join())
-    t.match(response.json(), body)
-    t.match(response.headers, head)
-    t.strictSame(breaches(response), [])
-    t.equal(clock.sleepers, 0)
-  }
-})
-
-t.test('what Prefer may say', async t => {
-  for (const [value, granted] of [
-    ['wait=3', 3], ['respond-async, wait=3', 3], ['WAIT = "3"; x=1, foo', 3], ['wait=99999999999', 600], ['wait="10"', 10], ['foo="a, b", wait=4', 4], ['foo="\\", wait=1", wait=4', 4], [',, wait=3 ,', 3], ['wait=3; x="a, wait=1"', 3],
-    // The first of its kind counts, whatever it says.
-    ['wait=3, wait=5', 3], ['wait=x, wait=5', 0], ['wait; x=1, wait=5', 0], ['WAIT="", wait=5', 0],
-    // What stands in quotes, ended or not, or after a semicolon is a part of another preference.
-    ['foo="a, wait=1, b"', 0], ['foo="wait=1"', 0], ['foo="a, wait=1', 0], ['foo="\\", wait=1"', 0], ['foo="a\\', 0], ['foo; wait=3', 0], ['foo; x=","; wait=3', 0],
-    ['wait="3', 0], ['wait=3"', 0], ['wait="3"4', 0], ['wait=3 4', 0],
-    ['wait=0', 0], ['wait=-1', 0], ['wait=1.5', 0], ['wait', 0], ['wait=', 0], ['await=3', 0], ['wait=3s', 0], ['return=minimal', 0]
-  ] as const) {
-    const { app, clock } = await waiting(t, ['cancelling'])
-    const answer = cancel(app, prefer(value))
-    await app.ready()
-    await clock.advance(700_000)
-    const response = await answer
-    t.equal(response.headers['preference-applied'], granted === 0 ? undefined : `wait=${granted}`, value)
-    t.equal(response.statusCode, 200)
-  }
-})
-
-t.test('a wait that is not granted', async t => {
-  for (const [what, options, headers] of [
-    ['turned off', { maxWait: 0 }, {}],
-    ['less than a second allowed', { maxWait: 999 }, {}],
-    ['a hook that cannot read', { forward: async () => BATCH }, {}]
-  ] as Array<[string, FastifyBatchCancelOptions, object]>) {
-    const { app, reads } = await waiting(t, ['cancelled'], options)
-    const response = await cancel(app, prefer('wait=30', headers))
-    t.match(response.json(), { status: 'cancelling' }, what)
-    t.equal(response.headers['preference-applied'], undefined, what)
-    t.equal(reads(), 0)
-  }
-  const ended = await waiting(t, [], { forward: { cancel: async () => batch({ status: 'cancelled' }), retrieve: async () => BATCH } })
-  t.match(await cancel(ended.app, prefer('wait=30')), { statusCode: 200, headers: { 'preference-applied': 'wait=30', 'x-batch-source': 'provider' } }, 'nothing is left to wait for')
-})
-
-t.test('whoever came first leaves during a read, and the others get the end of it', async t => {
-  const signals: AbortSignal[] = []
-  const { app, clock } = await waiting(t, [], {
-    forward: {
-      cancel: async () => BATCH,
-      async retrieve ({ signal }) {
-        signals.push(signal)
-        await clock.sleep(5000)
-        signal.throwIfAborted()
-        return batch({ status: 'cancelled', output_file_id: 'file-2' })
-      },
-      shareKey: () => 'one'
-    }
-  })
-  const first = cancel(app, prefer('wait=3'))
-  const second = cancel(app, prefer('wait=30'))
-  await app.ready()
-  await clock.advance(3000)
-  t.match((await first).json(), { status: 'cancelling' }, 'the first one left')
-  t.strictSame(signals.map(({ aborted }) => aborted), [false], 'its read goes on')
-  await clock.advance(3000)
-  t.match((await second).json(), { status: 'cancelled', output_file_id: 'file-2' })
-  t.strictSame(signals.map(({ aborted }) => aborted), [true], 'and its operation is over with the last who waits')
-  t.equal(clock.sleepers, 0)
-
-  const third = cancel(app, prefer('wait=3'))
-  await clock.advance(3000)
-  t.match(await third, { statusCode: 200 })
-  t.equal(signals[1]?.aborted, true, 'nobody waits on: the read is given up')
-  await clock.advance(3000)
-})
-
-t.test('the client\'s own time-out ends a wait with the batch as it is', async t => {
-  const { app, clock } = await waiting(t, ['cancelling'])
-  const answer = cancel(app, prefer('wait=30', { 'x-portkey-request-timeout': '2500' }))
-  await app.ready()
-  await clock.advance(2500)
-  t.match(await answer, { statusCode: 200, headers: { 'preference-applied': 'wait=2', 'retry-after': '2' } })
-
-  const slow = await waiting(t, ['cancelled'], { forward: { cancel: async () => { await slow.clock.sleep(5000); return BATCH }, retrieve: async () => batch({ status: 'cancelled' }) } })
-  const late = cancel(slow.app, prefer('wait=3'))
-  await slow.app.ready()
-  await slow.clock.advance(6000)
-  t.match(await late, { statusCode: 200, headers: { 'x-batch-source': 'provider', 'preference-applied': 'wait=3' } }, 'a cancel that took longer than the wait')
-})
-
-t.test('a shareKey that throws, or answers no string, costs no answer', async t => {
-  const bug = () => { throw new Error('bug') }
-  for (const shareKey of [bug, async () => bug(), async () => 'key', () => 7] as unknown[]) {
-    const { app, clock } = await waiting(t, ['cancelled'], { forward: { cancel: async () => BATCH, retrieve: async () => batch({ status: 'cancelled' }), shareKey: shareKey as () => string } })
-    const answer = cancel(app, prefer('wait=5'))
-    await app.ready()
-    await clock.advance(5000)
-    t.match((await answer).json(), { status: 'cancelled' })
-  }
-})
-
-t.test('waits of other credentials, accounts, hosts and batches are never shared', async t => {
-  const upstream = await startUpstream(t, ({ method, path }) => ({ body: batch({ id: path.split('/').at(method === 'GET' ? -1 : -2) as string, status: 'cancelling' }) }))
-  const clock = manualClock()
-  const { headers: _headers, accountHeaders: _accountHeaders, ...bare } = openai()
-  const options: FastifyBatchCancelOptions & { [kClock]: Timers } = {
-    forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }), other: openai({ baseUrl: `${upstream.url}/other` }), server: openai({ baseUrl: `${upstream.url}/server`, apiKey: 'sk-server' }), bare: { ...bare, baseUrl: `${upstream.url}/bare` } }, trustedHosts: [upstream.url] }),
-    [kClock]: { ...systemClock, after: clock.after }
-  }
-  const app = await build(t, options)
-  const key = { authorization: 'Bearer a', 'x-portkey-provider': 'openai', prefer: 'wait=10' }
-  const calls: Array<[string, Record<string, string>]> = [
-    ['batch_1', key], ['batch_1', key], ['batch_1', { ...key, 'x-portkey-trace-id': 't', 'user-agent': 'b' }],
-    ['batch_2', key],
-    ['batch_1', { ...key, authorization: 'Bearer b' }],
-    ['batch_1', { ...key, 'x-portkey-openai-organization': 'o' }],
-    ['batch_1', { ...key, 'x-portkey-provider': 'other' }],
-    ['batch_1', { ...key, 'x-portkey-custom-host': `${upstream.url}/custom` }],
-    ['batch_1', { ...key, 'x-portkey-provider': 'server' }], ['batch_1', { ...key, 'x-portkey-provider': 'server', authorization: 'Bearer ignored' }],
-    ['batch_1', { ...key, 'x-portkey-provider': 'bare' }],
-    ['batch_1', { ...key, 'x-portkey-forward-headers': 'x-tenant', 'x-tenant': 't' }]
-  ]
-  const answers = calls.map(([id, headers]) => cancel(app, { id, headers }))
-  while (upstream.requests.length < calls.length) await new Promise(resolve => { setImmediate(resolve) })
-  while (clock.sleepers < calls.length + 9) await new Promise(resolve => { setImmediate(resolve) })
-  await clock.advance(1000)
-  while (upstream.requests.length < calls.length + 9) await new Promise(resolve => { setImmediate(resolve) })
-  await clock.advance(10_000)
-  const reads = upstream.requests.filter(({ method }) => method === 'GET').slice(0, 9)
-  t.equal(new Set(reads.map(({ path, headers }) => JSON.stringify([path, headers.authorization, headers['openai-organization'], headers['x-tenant']]))).size, 9, 'twelve waits, nine pollers')
-  t.ok((await Promise.all(answers)).every(({ statusCode }) => statusCode === 200))
-
-  const unshared = forwardToProviders()
-  t.not(unshared.shareKey({} as BatchCall), unshared.shareKey({} as BatchCall), 'a call that was never sent shares with nobody')
-})
-
-/** Sends a cancel and hands out its socket. */
-function send (app: FastifyInstance, headers = '') {
-  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
-  socket.write(`POST /v1/batches/batch_1/cancel HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n${headers}\r\n`)
-  return socket
-}
-
-t.test('the client leaves: the cancel is carried out, the waiting stops', async t => {
-  const { app, clock, reads } = await waiting(t, ['cancelling'])
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  const socket = send(app, 'prefer: wait=60\r\n')
-  while (clock.sleepers < 2) await new Promise(resolve => { setImmediate(resolve) })
-  await clock.advance(1000)
-  t.equal(reads(), 1)
-  socket.destroy()
-  while (clock.sleepers > 0) await new Promise(resolve => { setImmediate(resolve) })
-  await clock.advance(60_000)
-  t.equal(reads(), 1)
-
-  let finish = () => {}
-  let heard = () => {}
-  const done = new Promise<void>(resolve => { heard = resolve })
-  const left = await waiting(t, ['cancelling'], { forward: { cancel: async () => { await new Promise<void>(resolve => { finish = resolve }); return BATCH }, retrieve: async () => BATCH }, onCancelled: () => heard() })
-  await left.app.listen({ host: '127.0.0.1', port: 0 })
-  const gone = send(left.app, 'prefer: wait=60\r\n')
-  const [request] = await once(left.app.server, 'request')
-  while (left.clock.sleepers === 0) await new Promise(resolve => { setImmediate(resolve) })
-  gone.destroy()
-  await once(request.socket, 'close')
-  finish()
-  await done
-  t.equal(left.clock.sleepers, 0, 'nobody waits for a client that left')
-})
-
-t.test('a client of HTTP/2 that left is not waited for, either', async t => {
-  let finish = () => {}
-  let begin = () => {}
-  let heard = () => {}
-  const begun = new Promise<void>(resolve => { begin = resolve })
-  const done = new Promise<void>(resolve => { heard = resolve })
-  const clock = manualClock()
-  const app = Fastify({ http2: true })
-  const options: FastifyBatchCancelOptions & { [kClock]: Timers } = {
-    defaultProvider: 'x',
-    forward: { cancel: async () => { begin(); await new Promise<void>(resolve => { finish = resolve }); return BATCH }, retrieve: async () => BATCH },
-    onCancelled: () => heard(),
-    [kClock]: clock
-  }
-  await app.register(batchCancel, options)
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  const session = connectHttp2(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
-  const stream = session.request({ ':method': 'POST', ':path': '/v1/batches/batch_1/cancel', prefer: 'wait=60' })
-  stream.on('error', () => {})
-  stream.end()
-  const [request] = await once(app.server, 'request')
-  await begun
-  stream.close(constants.NGHTTP2_CANCEL)
-  await once(request.stream, 'close')
-  finish()
-  await done
-  t.equal(clock.sleepers, 0)
-  session.destroy()
-  await app.close()
-})
-
-t.test('the app closes: running cancels finish, waits end', async t => {
-  const { app } = await waiting(t, ['cancelling'])
-  const answer = cancel(app, prefer('wait=600'))
-  await app.ready()
-  await new Promise(resolve => { setImmediate(resolve) })
-  await app.close()
-  t.match(await answer, { statusCode: 200 }, 'with the batch as it is')
-  t.match((await answer).json(), { status: 'cancelling' })
-
-  let finish = () => {}
-  let begin = () => {}
-  let finished = false
-  const begun = new Promise<void>(resolve => { begin = resolve })
-  const slow = await build(t, { defaultProvider: 'x', forward: async () => { begin(); await new Promise<void>(resolve => { finish = resolve }); finished = true; return BATCH } })
-  await slow.listen({ host: '127.0.0.1', port: 0 })
-  const socket = send(slow)
-  const [request] = await once(slow.server, 'request')
-  await begun
-  socket.destroy()
-  await once(request.socket, 'close')
-  const closing = slow.close()
-  await new Promise(resolve => { setImmediate(resolve) })
-  t.equal(finished, false)
-  finish()
-  await closing
-  t.equal(finished, true, 'the cancel of a client that left, too')
+t.test('a wait that starts late is not given what was read before it', async t => {
+  const { clock, ends, wait } = pollersOver(['cancelling', 'silence'])
+  wait(60_000)
+  await clock.advance(1500)
+  wait(1000)
+  await clock.advance(2000)
+  t.match(ends, [{ at: 2500, result: { seen: undefined } }])
+  t.equal(ends.length, 1)
 })

@@ -4,15 +4,15 @@ import createError from '@fastify/error'
 import OpenAI from 'openai'
 import t from 'tap'
 import { BatchCancelError, forwardToProviders, openai, ProviderError, type Batch, type BatchCall, type BatchForwarder } from '../../lib/index.js'
-import { Operation } from '../../lib/forwarder/lifetime.js'
-import { BATCH, batch, build, cancel } from '../support/app.js'
+import { createCall, endCall, onCallEnd } from '../../lib/forwarder/lifetime.js'
+import { BATCH, batch, buildWithoutPauses, cancel } from '../support/app.js'
 import { breaches } from '../support/document.js'
 import { startUpstream, type Upstream } from '../support/upstream.js'
 
-t.test('the official SDK as the hook', async t => {
+t.test('the official SDK as the forwarder', async t => {
   const upstream = await startUpstream(t)
   const sdk = new OpenAI({ apiKey: 'sk-server', baseURL: `${upstream.url}/v1`, maxRetries: 0 })
-  const app = await build(t, {
+  const app = await buildWithoutPauses(t, {
     defaultProvider: 'openai',
     forward: {
       cancel: ({ batchId, signal }) => sdk.batches.cancel(batchId, { signal }),
@@ -46,7 +46,7 @@ t.test('the SDK\'s call ends with the operation\'s time', async t => {
   const upstream = await startUpstream(t, () => {})
   const sdk = new OpenAI({ apiKey: 'sk', baseURL: upstream.url, maxRetries: 0 })
   let signal: AbortSignal | undefined
-  const app = await build(t, { defaultProvider: 'openai', timeout: 30, forward: async call => { signal = call.signal; return await sdk.batches.cancel(call.batchId, { signal }) } })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'openai', timeout: 30, forward: async call => { signal = call.signal; return await sdk.batches.cancel(call.batchId, { signal }) } })
   const response = await cancel(app)
   t.match(response, { statusCode: 504 })
   t.match(response.json(), { error: { code: 'upstream_timeout' } })
@@ -57,10 +57,10 @@ t.test('the SDK\'s call ends with the operation\'s time', async t => {
 t.test('many tenants: the server\'s keys, and an ownership check', async t => {
   const upstream = await startUpstream(t, ({ path }) => ({ body: batch({ id: path.split('/')[3] as string }) }))
   const tenants: Record<string, { key: string, batches: string[] }> = { ann: { key: 'sk-ann', batches: ['batch_a'] }, bob: { key: 'sk-bob', batches: ['batch_b'] } }
-  const tenantOf = ({ request }: BatchCall) => tenants[String(request.headers['x-tenant'])]
+  const tenantOf = ({ request }: BatchCall) => tenants[String(request?.headers['x-tenant'])]
   const NotYours = createError('NOT_YOURS', 'Batch %s is not yours', 403)
   const carrier = forwardToProviders({ providers: { openai: openai({ baseUrl: `${upstream.url}/v1`, apiKey: async call => tenantOf(call)?.key }) } })
-  const app = await build(t, {
+  const app = await buildWithoutPauses(t, {
     defaultProvider: 'openai',
     forward: {
       ...carrier,
@@ -81,23 +81,23 @@ t.test('many tenants: the server\'s keys, and an ownership check', async t => {
   t.strictSame([own, other, nobody].flatMap(breaches), [])
 })
 
-t.test('a database that accepts and does not show', async t => {
+t.test('a database that accepts and returns no batch', async t => {
   const rows = new Map([['batch_1', batch({ status: 'in_progress' })]])
   const forwarder: BatchForwarder = {
     async cancel ({ batchId }) { rows.set(batchId, batch({ status: 'cancelling', cancelling_at: 5 })); return null },
     async retrieve ({ batchId }) { return rows.get(batchId) as Batch }
   }
-  const shown = await cancel(await build(t, { defaultProvider: 'db', forward: forwarder }))
+  const shown = await cancel(await buildWithoutPauses(t, { defaultProvider: 'db', forward: forwarder }))
   t.match(shown, { statusCode: 200, headers: { 'x-batch-source': 'retrieved' } })
   t.strictSame(shown.json(), batch({ status: 'cancelling', cancelling_at: 5 }))
 
-  const blind = await cancel(await build(t, { defaultProvider: 'db', forward: async () => null }))
+  const blind = await cancel(await buildWithoutPauses(t, { defaultProvider: 'db', forward: async () => null }))
   t.match(blind, { statusCode: 200, headers: { 'x-batch-source': 'assumed' } })
   t.match(blind.json(), { id: 'batch_1', status: 'cancelling', endpoint: '', created_at: 0, output_file_id: null, cancelling_at: null })
   t.strictSame([shown, blind].flatMap(breaches), [])
 })
 
-t.test('whatever a hook answers, the answer keeps the contract', async t => {
+t.test('whatever a forwarder returns, the response satisfies the document', async t => {
   const headers = { 'x-request-id': 'req_9', 'x-ratelimit-limit': '5', 'retry-after': 'a\nb', 'x-amzn-requestid': 'other' }
   const good: Array<[string, unknown, object]> = [
     ['a batch with headers', { batch: BATCH, headers }, { 'x-request-id': 'req_9', 'x-ratelimit-limit': '5', 'retry-after': undefined }],
@@ -108,19 +108,19 @@ t.test('whatever a hook answers, the answer keeps the contract', async t => {
     ['a batch with a field named batch', { ...BATCH, batch: 1 }, { 'x-batch-source': 'provider' }]
   ]
   for (const [what, value, expected] of good) {
-    const response = await cancel(await build(t, { defaultProvider: 'x', forward: async () => value as Batch }))
+    const response = await cancel(await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => value as Batch }))
     t.match(response, { statusCode: 200, headers: expected }, what)
     t.strictSame(breaches(response), [], what)
   }
   for (const value of [undefined, 5, 'cancelling', [], {}, { status: 'success', object: 'batch', id: 'b' }, { batch: {} }, { batch: undefined }, batch({ created_at: '1' as never })]) {
-    const response = await cancel(await build(t, { defaultProvider: 'x', forward: async () => value as Batch }))
-    t.match(response.json(), { error: { message: 'Internal error', type: 'server_error', code: 'internal_error' }, provider: 'x' }, JSON.stringify(value))
+    const response = await cancel(await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => value as Batch }))
+    t.match(response.json(), { error: { message: 'Internal error, so it is not known whether the batch was cancelled. It is safe to repeat the call.', type: 'server_error', code: 'internal_error' }, provider: 'x' }, JSON.stringify(value))
     t.equal(response.statusCode, 500)
     t.strictSame(breaches(response), [])
   }
 })
 
-t.test('whatever a hook throws, the answer keeps the contract', async t => {
+t.test('whatever a forwarder throws, the response satisfies the document', async t => {
   const error = (properties: object, message = 'Words') => Object.assign(new Error(message), properties)
   class APIConnectionError extends Error {}
   const cases: Array<[string, unknown, number, object]> = [
@@ -130,7 +130,7 @@ t.test('whatever a hook throws, the answer keeps the contract', async t => {
     ['the words of an error object', error({ status: 403, error: { message: 'No.', type: 'permission', param: 'id', code: 'denied' } }), 403, { message: 'No.', type: 'permission', param: 'id', code: 'denied' }],
     ['the words of an error in an error', error({ status: 403, error: { type: 'error', error: { type: 'permission_error', message: 'No.' } } }), 403, { message: 'No.', type: 'permission_error' }],
     ['a string for an error', error({ status: 403, error: { error: 'No.' } }), 403, { message: 'No.' }],
-    ['an object that is no Error', { status: 403 }, 403, { message: 'The hook gave no reason.' }],
+    ['an object that is no Error', { status: 403 }, 403, { message: 'The forwarder gave no reason.' }],
     ['a 5xx', error({ status: 500 }), 500, { message: 'Words', code: 'upstream_error', type: 'server_error' }],
     ['a status that is none', error({ status: 200 }), 500, { message: 'Internal error', code: 'internal_error' }],
     ['a status out of range', error({ status: 999, statusCode: 403 }), 403, {}],
@@ -150,7 +150,7 @@ t.test('whatever a hook throws, the answer keeps the contract', async t => {
     ['a provider\'s', new ProviderError(429, { message: 'Slow.' }, { 'retry-after': '2' }), 429, { message: 'Slow.', code: null }]
   ]
   for (const [what, thrown, status, expected] of cases) {
-    const app = await build(t, { defaultProvider: 'x', forward: async () => { throw thrown } })
+    const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => { throw thrown } })
     const response = await cancel(app)
     t.equal(response.statusCode, status, what)
     t.match(response.json(), { error: expected, provider: 'x' }, what)
@@ -158,21 +158,21 @@ t.test('whatever a hook throws, the answer keeps the contract', async t => {
   }
   let endless = new Error('deep')
   for (let i = 0; i < 10; i++) endless = new Error('deep', { cause: endless })
-  t.equal((await cancel(await build(t, { defaultProvider: 'x', forward: async () => { throw endless } }))).statusCode, 500, 'a cause without end')
+  t.equal((await cancel(await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => { throw endless } }))).statusCode, 500, 'a cause without end')
 })
 
-t.test('what the server finds instead of a credential is never sent', async t => {
+t.test('a server credential that is not a credential is never sent', async t => {
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
   for (const found of [null, undefined, false, 123, '', 'a b'] as never[]) {
-    const app = await build(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: () => found }) } }) })
+    const app = await buildWithoutPauses(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: () => found }) } }) })
     t.match((await cancel(app)).json(), { error: { code: 'missing_credentials' } }, String(found))
   }
   t.strictSame(upstream.requests, [])
 })
 
-t.test('a name that no header can have is no provider', async t => {
+t.test('a name that no header can have is not a provider', async t => {
   let asked = 0
-  const app = await build(t, { forward: async () => { asked++; return BATCH } })
+  const app = await buildWithoutPauses(t, { forward: async () => { asked++; return BATCH } })
   for (const provider of ['a\nb', '\u4e2d', 'a b', 'x'.repeat(129)]) {
     const response = await cancel(app, { headers: { 'x-portkey-config': JSON.stringify({ provider }).replace(/[^ -~]/g, c => `\\u${c.charCodeAt(0).toString(16)}`) } })
     t.match(response.json(), { error: { code: 'unknown_provider' } }, provider)
@@ -181,13 +181,13 @@ t.test('a name that no header can have is no provider', async t => {
   t.equal(asked, 0)
 })
 
-t.test('a call of the hook\'s own ends with its signal', async t => {
+t.test('a call that was made by hand ends with its signal', async t => {
   let held = (_response: ServerResponse) => {}
   const stalled = new Promise<ServerResponse>(resolve => { held = resolve })
   const upstream = await startUpstream(t, (_request, response) => held(response))
   const carrier = forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) } })
   const aborter = new AbortController()
-  const cancelling = carrier.cancel({ batchId: 'batch_1', provider: 'openai', headers: {}, request: {} as BatchCall['request'], signal: aborter.signal })
+  const cancelling = carrier.cancel({ batchId: 'batch_1', provider: 'openai', headers: {}, request: undefined, signal: aborter.signal })
   const response = await stalled
   aborter.abort()
   await t.rejects(cancelling, { code: 'UND_ERR_ABORTED' })
@@ -195,20 +195,62 @@ t.test('a call of the hook\'s own ends with its signal', async t => {
   t.pass('the connection is closed')
 })
 
-t.test('an operation that is over is over for everybody', async t => {
-  const operation = new Operation()
+t.test('a call that is over is over for every listener', async t => {
+  const call = createCall({ batchId: 'batch_1', provider: 'x', headers: {}, request: undefined })
+  const copy = { ...call }
   const heard: string[] = []
-  operation.whenOver(() => { heard.push('early') })
-  const { signal } = operation
+  onCallEnd(call, () => { heard.push('early') })
+  const unregister = onCallEnd(call, () => { heard.push('unregistered') })
+  unregister()
+  const { signal } = call
   t.equal(signal.aborted, false)
-  operation.end()
-  operation.whenOver(() => { heard.push('late') })
-  t.strictSame(heard, ['early', 'late'])
+  t.equal(copy.signal, signal, 'a copy has the same signal')
+  endCall(call)
+  endCall(call)
+  onCallEnd(call, () => { heard.push('late') })()
+  onCallEnd({ ...call }, () => { heard.push('late, of a copy') })()
+  t.strictSame(heard, ['early', 'late', 'late, of a copy'])
   t.equal(signal.aborted, true)
-  t.equal(operation.signal, signal)
+  t.equal(call.signal, signal)
+
+  const never = createCall(call)
+  endCall(never)
+  t.equal(never.signal.aborted, true, 'a signal that is first asked for after the end')
 })
 
-t.test('a retrieve that answers null is a bug, and settles nothing', async t => {
-  const app = await build(t, { defaultProvider: 'x', forward: { cancel: async () => null, retrieve: async () => null as never } })
+t.test('a retrieve that returns null is a bug, and resolves nothing', async t => {
+  const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: { cancel: async () => null, retrieve: async () => null as never } })
   t.match(await cancel(app), { statusCode: 200, headers: { 'x-batch-source': 'assumed' } })
+})
+
+t.test('a part of a batch of forwardToProviders is not taken for a batch', async t => {
+  const upstream = await startUpstream(t, () => ({ body: { id: 'batch_1', object: 'batch', status: 'cancelling' } }))
+  const providers = forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) } })
+  const app = await buildWithoutPauses(t, {
+    defaultProvider: 'openai',
+    forward: async call => {
+      const result = await providers.cancel(call) as { batch: Batch }
+      return result.batch.provider_batch as Batch
+    }
+  })
+  const response = await cancel(app)
+  t.match(response.json(), { error: { code: 'internal_error' } })
+  t.strictSame(breaches(response), [])
+})
+
+t.test('a change to a batch of forwardToProviders is sent if it is a copy, and throws if it is not', async t => {
+  const upstream = await startUpstream(t, () => ({ body: BATCH }))
+  const providers = forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) } })
+  const through = (change: (batch: Batch) => Batch) => buildWithoutPauses(t, {
+    defaultProvider: 'openai',
+    forward: async call => {
+      const result = await providers.cancel(call) as { batch: Batch }
+      return { ...result, batch: change(result.batch) }
+    }
+  })
+  t.match((await cancel(await through(same => same))).body, JSON.stringify(BATCH), 'unchanged: byte for byte')
+  const copied = await cancel(await through(batch => ({ ...batch, metadata: { team: 'a' } })))
+  t.match(copied.json(), { metadata: { team: 'a' } })
+  const mutated = await cancel(await through(batch => Object.assign(batch, { metadata: { team: 'a' } })))
+  t.match(mutated.json(), { error: { code: 'internal_error' } })
 })

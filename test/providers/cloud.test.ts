@@ -9,7 +9,7 @@ import type { Action, Place, Provider, Resolvable } from '../../lib/providers/pr
 import { createSigner } from '../../lib/providers/sigv4.js'
 import { vertex, vertexWithTokens, type VertexOptions } from '../../lib/providers/vertex.js'
 import { isBatch } from '../../schemas/index.js'
-import { build, cancel } from '../support/app.js'
+import { buildWithoutPauses, cancel } from '../support/app.js'
 import { conform, type Case } from '../support/conformance.js'
 import { startUpstream } from '../support/upstream.js'
 
@@ -53,7 +53,7 @@ t.test('the provider\'s own object goes out byte for byte', async t => {
   let text = ''
   const upstream = await startUpstream(t, ({ method }) => ({ body: method === 'POST' ? '{}' : text }))
   const forward = forwardToProviders({ providers: { 'vertex-ai': vertex({ baseUrl: upstream.url, project: 'p', region: 'eu', apiKey: 'token' }) } })
-  const app = await build(t, { defaultProvider: 'vertex-ai', forward })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'vertex-ai', forward })
   for (const [state, source] of [['CANCELLING', 'retrieved'], ['RUNNING', 'assumed'], ['SUCCEEDED']] as const) {
     text = job(state)
     const { body, headers } = await cancel(app, { id: '12' })
@@ -67,7 +67,7 @@ t.test('the provider\'s own object goes out byte for byte', async t => {
     [{ provider_batch: { mine: 1 } }, '"status":"cancelling","provider_batch":{"mine":1}}'],
     [{ provider_batch: 'mine' }, '"status":"cancelling","provider_batch":"mine"}']
   ] as const) {
-    const changing = await build(t, { defaultProvider: 'vertex-ai', forward: { ...forward, retrieve: async call => ({ ...(await forward.retrieve(call) as { batch: Batch }).batch, ...change }) } })
+    const changing = await buildWithoutPauses(t, { defaultProvider: 'vertex-ai', forward: { ...forward, retrieve: async call => ({ ...(await forward.retrieve(call) as { batch: Batch }).batch, ...change }) } })
     const { body } = await cancel(changing, { id: '12' })
     t.ok(body.endsWith(ends), body)
   }
@@ -88,7 +88,7 @@ const thrown = (run: () => unknown) => {
 /** What calls of a route do to a provider that must not be reached. */
 async function refusedCalls (t: Test, name: string, provider: (baseUrl: string) => Provider, calls: Array<{ what: string, id: string, headers?: Record<string, string>, status?: number, code: string, param: string, says?: RegExp }>) {
   const upstream = await startUpstream(t)
-  const app = await build(t, { defaultProvider: name, forward: forwardToProviders({ providers: { [name]: provider(upstream.url) } }) }, { routerOptions: { maxParamLength: 512 } })
+  const app = await buildWithoutPauses(t, { defaultProvider: name, forward: forwardToProviders({ providers: { [name]: provider(upstream.url) } }) }, { routerOptions: { maxParamLength: 512 } })
   for (const { what, id, headers = {}, status = 400, code, param, says = /./ } of calls) {
     const response = await cancel(app, { id, headers })
     t.equal(response.statusCode, status, `${what} ${response.body}`)
@@ -235,7 +235,7 @@ t.test('bedrock says what to install', async t => {
   const cause = new Error('Cannot find package')
   const provider = bedrockSignedBy(createSigner({ load: async () => { loads++; throw cause } }))
   const upstream = await startUpstream(t)
-  const app = await build(t, { defaultProvider: 'bedrock', forward: forwardToProviders({ providers: { bedrock: provider({ baseUrl: upstream.url }) } }) })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'bedrock', forward: forwardToProviders({ providers: { bedrock: provider({ baseUrl: upstream.url }) } }) })
   const response = await cancel(app, { id: JOB, headers: { ...AWS_HEADERS, 'x-portkey-aws-region': 'us-east-1' } })
   t.equal(response.statusCode, 500)
   t.match(response.json(), { error: { code: 'internal_error', message: 'Internal error' } })
@@ -587,7 +587,7 @@ const json = (body: unknown, status = 200) => new Response(JSON.stringify(body),
 t.test('vertex-ai: a token is asked for at Google\'s own endpoint only', async t => {
   const requests = stubFetch(t, () => json({ access_token: 'ya29.minted', expires_in: 3599, token_type: 'Bearer' }))
   const upstream = await startUpstream(t, ({ method }) => ({ body: method === 'POST' ? {} : vertexJob({}) }))
-  const app = await build(t, { defaultProvider: 'vertex-ai', forward: forwardToProviders({ providers: { 'vertex-ai': vertex({ baseUrl: `${upstream.url}/v1` }) } }) }, { routerOptions: { maxParamLength: 512 } })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'vertex-ai', forward: forwardToProviders({ providers: { 'vertex-ai': vertex({ baseUrl: `${upstream.url}/v1` }) } }) }, { routerOptions: { maxParamLength: 512 } })
   const response = await cancel(app, { id: NAME, headers: { 'x-portkey-vertex-service-account-json': JSON.stringify(KEY_FILE) } })
   t.equal(response.statusCode, 200, response.body)
   t.strictSame(upstream.requests.map(({ headers }) => headers.authorization), ['Bearer ya29.minted', 'Bearer ya29.minted'])

@@ -6,7 +6,7 @@ import { createTokens } from '../../lib/providers/google-token.js'
 import { openaiCompatible, type OpenAICompatible } from '../../lib/providers/openai.js'
 import { isUnsupported, type ProviderOptions, type Resolvable } from '../../lib/providers/provider.js'
 import { vertexWithTokens } from '../../lib/providers/vertex.js'
-import { BATCH, build, cancel } from '../support/app.js'
+import { BATCH, buildWithoutPauses, cancel } from '../support/app.js'
 import { catchAll, type Internet } from '../support/internet.js'
 import type { Recorded } from '../support/upstream.js'
 
@@ -415,7 +415,7 @@ function asConfig (headers: Headers, spell: Spelling): Headers {
 }
 
 /** An app for each way in which a server may be set up, with every provider that can be set up so. */
-const serve = (t: Test, server: string, more: ProviderOptions = {}) => build(t, {
+const serve = (t: Test, server: string, more: ProviderOptions = {}) => buildWithoutPauses(t, {
   forward: forwardToProviders({
     trustedHosts: TRUSTED,
     providers: Object.fromEntries(NAMES.filter(name => Object.hasOwn(rowOf(name).servers, server)).map(name => [name, serverOf({ name, server }).make(more)]))

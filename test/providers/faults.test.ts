@@ -10,7 +10,7 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { CALL_CHANNEL, type CallReport } from '../../lib/diagnostics.js'
 import { forwardToProviders, openai, providerFactories, type Provider } from '../../lib/index.js'
-import { BATCH, batch, build, cancel as cancelled } from '../support/app.js'
+import { BATCH, batch, buildWithoutPauses, cancel as cancelled } from '../support/app.js'
 import { breaches } from '../support/document.js'
 import { startUpstream } from '../support/upstream.js'
 import { dribbles, drips, ends, floods, resets, says, stalls, startRawUpstream, type Act, type Script } from '../support/raw-upstream.js'
@@ -357,7 +357,7 @@ async function call (app: FastifyInstance, headers: Record<string, string> = {},
 async function listen (t: Test, url: string, timeout = 30_000): Promise<{ app: FastifyInstance, logged: string[] }> {
   const logged: string[] = []
   const forward = forwardToProviders({ providers: { openai: openai({ baseUrl: `${url}/v1` }) } })
-  const app = await build(t, { timeout, forward }, { logger: { level: 'info', stream: { write: line => { logged.push(line) } } } })
+  const app = await buildWithoutPauses(t, { timeout, forward }, { logger: { level: 'info', stream: { write: line => { logged.push(line) } } } })
   await app.listen({ port: 0, host: '127.0.0.1' })
   return { app, logged }
 }
@@ -557,7 +557,7 @@ t.test('an answer that shows another batch tells nothing, at every provider', as
   let shown: object = {}
   const upstream = await startUpstream(t, ({ method }) => method === 'GET' ? { body: shown } : { status: 422, body: { error: 'No.' } })
   const providers = Object.fromEntries(Object.entries(providerFactories).map(([name, factory]) => [name, factory({ baseUrl: upstream.url }) as Provider]))
-  const app = await build(t, { forward: forwardToProviders({ providers }) }, { routerOptions: { maxParamLength: 512 } })
+  const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers }) }, { routerOptions: { maxParamLength: 512 } })
   for (const name of Object.keys(providers)) {
     const { asked, own, others, body, headers } = SHOWN[name] ?? shaped
     for (const id of asked) {

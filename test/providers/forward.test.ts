@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import t from 'tap'
 import { builtIn, forwardToProviders, openai, type Batch, type Provider } from '../../lib/index.js'
 import { openaiCompatible } from '../../lib/providers/openai.js'
-import { BATCH, batch, build, cancel } from '../support/app.js'
+import { BATCH, batch, buildWithoutPauses, cancel } from '../support/app.js'
 import { conform, type Case } from '../support/conformance.js'
 import { startUpstream } from '../support/upstream.js'
 
@@ -132,7 +132,7 @@ t.test('an id is one segment of the path, encoded once', t => conform(t, {
 t.test('an answer that is a batch goes out byte for byte', async t => {
   const text = '{"id":"batch_1", "object":"batch","endpoint":"/v1/x","input_file_id":"f","completion_window":"24h","status":"cancelling","created_at":1e3,"big":17114715331711471533,"one":1.0}'
   const upstream = await startUpstream(t, () => ({ body: text }))
-  const app = await build(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } }) })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } }) })
   t.equal((await cancel(app, { headers: key })).body, text)
 })
 
@@ -165,7 +165,7 @@ t.test('a provider of one\'s own', async t => {
     ]
   })
   const carrier = forwardToProviders({ providers: { mine } })
-  const app = await build(t, { defaultProvider: 'mine', forward: { ...carrier, cancel: call => carrier.cancel({ ...call, provider: 'other' }) } })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'mine', forward: { ...carrier, cancel: call => carrier.cancel({ ...call, provider: 'other' }) } })
   t.match((await cancel(app, { id: 'job-1' })).json(), { error: { code: 'internal_error' } }, 'a hook that changes the name')
 })
 

@@ -7,7 +7,7 @@ import { digitalocean } from '../../lib/providers/digitalocean.js'
 import { novita } from '../../lib/providers/novita.js'
 import { watsonx } from '../../lib/providers/watsonx.js'
 import { xai } from '../../lib/providers/xai.js'
-import { build, cancel } from '../support/app.js'
+import { buildWithoutPauses, cancel } from '../support/app.js'
 import { conform, type Case } from '../support/conformance.js'
 
 const key = { authorization: 'Bearer client-key-1' }
@@ -477,7 +477,7 @@ t.test('where a batch of watsonx is held', async t => {
 })
 
 t.test('a malformed part never reaches an address', async t => {
-  const app = await build(t, { forward: forwardToProviders({ providers: { watsonx: watsonx(), cohere: cohere(), 'x-ai': xai(), 'novita-ai': novita(), digitalocean: digitalocean() } }) }, { routerOptions: { maxParamLength: 512 } })
+  const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { watsonx: watsonx(), cohere: cohere(), 'x-ai': xai(), 'novita-ai': novita(), digitalocean: digitalocean() } }) }, { routerOptions: { maxParamLength: 512 } })
   const headers = { ...key, 'x-portkey-provider': 'watsonx', ...watsonxHeaders }
   for (const region of ['evil.example/', 'us-south.evil.example', 'us-south:443', 'us-south@evil', 'US-SOUTH', '127.0.0.1', 'us-south\\', 'us-south?', 'us-south#', '-us', 'us-', 'a', 'us-south-12']) {
     t.match((await cancel(app, { headers: { ...headers, 'x-portkey-watsonx-region': region } })).json(), { error: { code: 'invalid_header', param: 'x-portkey-watsonx-region' } }, region)

@@ -6,7 +6,7 @@ import { anthropic } from '../../lib/providers/anthropic.js'
 import { azureAI, azureOpenAI, type AzureCredential, type AzureOptions } from '../../lib/providers/azure.js'
 import { mistral } from '../../lib/providers/mistral.js'
 import { together } from '../../lib/providers/together.js'
-import { BATCH, batch, build, cancel } from '../support/app.js'
+import { BATCH, batch, buildWithoutPauses, cancel } from '../support/app.js'
 import { conform, type Case, type Table } from '../support/conformance.js'
 import { startUpstream } from '../support/upstream.js'
 
@@ -88,7 +88,7 @@ function tells (t: Test, provider: Pick<Provider<string>, 'batch'>, body: unknow
 
 /** Plays a call against the route with nothing behind it that may be reached. */
 async function refusedCall (t: Test, name: string, provider: Provider, headers: Record<string, string>, id = 'batch_1') {
-  const app = await build(t, { forward: forwardToProviders({ providers: { [name]: provider } }) })
+  const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { [name]: provider } }) })
   const response = await cancel(app, { id, headers: { 'x-portkey-provider': name, ...headers } })
   return { status: response.statusCode, ...response.json().error }
 }
@@ -242,7 +242,7 @@ t.test('Azure with a credential of the server', async t => {
   const served = (options: AzureOptions) => azureOpenAI({ baseUrl: `${upstream.url}/openai`, ...options }) as Provider
   const clients = { 'x-portkey-provider': 'azure', 'api-key': 'clients', authorization: 'Bearer clients' }
   const call = async (provider: Provider, headers = {}) => {
-    const app = await build(t, { forward: forwardToProviders({ providers: { azure: provider } }) })
+    const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { azure: provider } }) })
     return cancel(app, { headers: { ...clients, ...headers } })
   }
   const rows: Array<[options: AzureOptions, headers: object]> = [
@@ -263,7 +263,7 @@ t.test('Azure with a credential of the server', async t => {
   for (const header of ['x-portkey-azure-ad-token', 'x-portkey-azure-resource-name', 'x-portkey-custom-host']) {
     t.match((await call(served({ apiKey: 'servers' }), { [header]: 'clients' })).json(), { error: { code: 'invalid_header', param: header } })
   }
-  const app = await build(t, { forward: forwardToProviders({ providers: { azure: azureAI({ baseUrl: upstream.url, apiKey: 'servers' }) } }) })
+  const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { azure: azureAI({ baseUrl: upstream.url, apiKey: 'servers' }) } }) })
   t.match((await cancel(app, { headers: { ...clients, 'x-portkey-azure-foundry-url': 'https://clients.openai.azure.com' } })).json(), { error: { code: 'invalid_header', param: 'x-portkey-azure-foundry-url' } })
   t.strictSame(upstream.requests, [])
 })
@@ -432,7 +432,7 @@ t.test('which credential Anthropic gets', async t => {
   }
 
   const upstream = await startUpstream(t, () => ({ body: MESSAGES['canceling'] }))
-  const app = await build(t, { defaultProvider: 'anthropic', forward: forwardToProviders({ providers: { anthropic: anthropic({ baseUrl: upstream.url, apiKey: 'servers' }) } }) })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'anthropic', forward: forwardToProviders({ providers: { anthropic: anthropic({ baseUrl: upstream.url, apiKey: 'servers' }) } }) })
   await cancel(app, { id: 'msgbatch_1', headers: { 'x-api-key': 'clients', authorization: 'Bearer clients' } })
   t.match(upstream.requests, [{ path: '/messages/batches/msgbatch_1/cancel', headers: { 'x-api-key': 'servers', authorization: undefined } }])
   t.match((await cancel(app, { headers: { 'anthropic-workspace-id': 'wrkspc_1' } })).json(), { error: { code: 'invalid_header', param: 'anthropic-workspace-id' } })
@@ -670,7 +670,7 @@ t.test('a key of the server goes out alone', async t => {
   const upstream = await startUpstream(t, ({ path }) => ({ body: path.includes('jobs') ? job('CANCELLED') : jobAt('CANCELING', { id: JOB_ID }) }))
   for (const provider of [mistral({ baseUrl: upstream.url, apiKey: 'servers' }), together({ baseUrl: upstream.url, apiKey: () => 'servers' })]) {
     upstream.requests.length = 0
-    const app = await build(t, { defaultProvider: 'p', forward: forwardToProviders({ providers: { p: provider } }) })
+    const app = await buildWithoutPauses(t, { defaultProvider: 'p', forward: forwardToProviders({ providers: { p: provider } }) })
     t.equal((await cancel(app, { id: JOB_ID, headers: { ...bearer, 'x-portkey-forward-headers': 'authorization' } })).statusCode, 200)
     t.match(upstream.requests, [{ headers: { authorization: 'Bearer servers' } }])
   }

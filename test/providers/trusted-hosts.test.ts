@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { azureAI, azureOpenAI, bedrock, builtIn, forwardToProviders, providerFactories, vertex, watsonx, type Provider } from '../../lib/index.js'
 import { isUnsupported, type ProviderOptions } from '../../lib/providers/provider.js'
-import { build, cancel } from '../support/app.js'
+import { buildWithoutPauses, cancel } from '../support/app.js'
 import { catchAll } from '../support/internet.js'
 
 /* Which host a call may reach, over every way to name one. The expectations follow the promise, not the code. */
@@ -92,8 +92,8 @@ const NEEDED: Readonly<Record<string, { readonly id?: string, readonly headers?:
 const NAMES = Object.keys(providerFactories) as Array<keyof typeof providerFactories>
 
 const LONG_IDS = { routerOptions: { maxParamLength: 512 } }
-const open = (t: Test) => build(t, { forward: forwardToProviders({ trustedHosts: TRUSTED }) }, LONG_IDS)
-const serve = (t: Test) => build(t, {
+const open = (t: Test) => buildWithoutPauses(t, { forward: forwardToProviders({ trustedHosts: TRUSTED }) }, LONG_IDS)
+const serve = (t: Test) => buildWithoutPauses(t, {
   forward: forwardToProviders({
     trustedHosts: TRUSTED,
     providers: Object.fromEntries(NAMES.map(name => [name, (NEEDED[name]?.serve ?? providerFactories[name])({ apiKey: 'server-key' })]))
@@ -128,7 +128,7 @@ t.test('every way to write a host, at every provider', async t => {
 
 t.test('with a credential of the server, and without trusted hosts, there is none', async t => {
   const internet = await catchCalls(t)
-  const [server, none] = [await serve(t), await build(t, { forward: forwardToProviders() })]
+  const [server, none] = [await serve(t), await buildWithoutPauses(t, { forward: forwardToProviders() })]
   for (const name of NAMES) {
     const { id, ...needed } = { id: 'b1', ...NEEDED[name] }
     const answers = await Promise.all(HOSTS.flatMap(([url]) => [call(server, name, { [CUSTOM_HOST]: url }, { id }), call(none, name, { [CUSTOM_HOST]: url }, { id, ...needed })]))
@@ -252,7 +252,7 @@ t.test('a service account goes to Google\'s token endpoint as a signature, where
   ]
   for (const [what, provider, headers] of cases) {
     internet.contacts.length = internet.requests.length = 0
-    const app = await build(t, { forward: forwardToProviders({ providers: { 'vertex-ai': provider } }) })
+    const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { 'vertex-ai': provider } }) })
     t.equal((await call(app, 'vertex-ai', headers, { id: '1234' })).statusCode, 404, what)
     t.strictSame(internet.contacts, ['https://oauth2.googleapis.com', 'https://europe-west4-aiplatform.googleapis.com'])
     t.match(internet.requests, [{ path: '/token', body: /assertion=eyJ[\w.-]+$/ }, { headers: { authorization: 'Bearer exchanged' } }])
@@ -278,7 +278,7 @@ t.test('what the server chose a client may repeat, and not choose otherwise', as
     ['azure-openai', azureOpenAI({ resourceName: 'res-1', apiVersion: 'v1' }), 'x-portkey-azure-api-version', 'https://res-1.openai.azure.com', ['v1', '2024-10-21'], []]
   ]
   for (const [name, provider, header, origin, same, others] of rows) {
-    const app = await build(t, { forward: forwardToProviders({ providers: { [name]: provider } }) })
+    const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { [name]: provider } }) })
     const { id = 'b1' } = NEEDED[name] ?? {}
     const plain: Readonly<Record<string, string>> = name === 'bedrock' ? keysOf(NEEDED.bedrock?.headers ?? {}) : {}
     internet.contacts.length = 0
@@ -301,7 +301,7 @@ t.test('a place that the server left open, with a credential of the server, is t
     ['vertex-ai', vertex({ apiKey: 'server-token', project: 'p-2' }), vertexName, '1234', 'https://us-central1-aiplatform.googleapis.com', 'x-portkey-vertex-region', 'us-central1', /should be the full name of the job: the server leaves the region to it/]
   ]
   for (const [name, provider, full, bare, origin, header, value, says] of rows) {
-    const app = await build(t, { forward: forwardToProviders({ providers: { [name]: provider } }) }, LONG_IDS)
+    const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { [name]: provider } }) }, LONG_IDS)
     internet.contacts.length = 0
     t.equal((await call(app, name, {}, { id: full })).statusCode, 404, full)
     t.strictSame(internet.contacts, [origin])

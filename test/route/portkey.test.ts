@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { bedrock, cohere, forwardToProviders, openai, vertex, azureAI, azureOpenAI } from '../../lib/index.js'
-import { BATCH, build, cancel } from '../support/app.js'
+import { BATCH, buildWithoutPauses, cancel } from '../support/app.js'
 import { breaches } from '../support/document.js'
 import { startUpstream, type Told, type Upstream } from '../support/upstream.js'
 
@@ -17,7 +17,7 @@ const JOB = { jobArn: ARN, modelId: 'm', roleArn: 'r', status: 'Stopping', submi
 async function start (t: Test, answer: Upstream['answer'], options = {}) {
   const upstream = await startUpstream(t, answer)
   const { url: baseUrl } = upstream
-  const app = await build(t, { forward: forwardToProviders({ providers: { openai: openai({ baseUrl: `${baseUrl}/v1` }), bedrock: bedrock({ baseUrl }), cohere: cohere({ baseUrl }), 'vertex-ai': vertex({ baseUrl: `${baseUrl}/v1` }) } }), ...options }, { routerOptions: { maxParamLength: 512 } })
+  const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { openai: openai({ baseUrl: `${baseUrl}/v1` }), bedrock: bedrock({ baseUrl }), cohere: cohere({ baseUrl }), 'vertex-ai': vertex({ baseUrl: `${baseUrl}/v1` }) } }), ...options }, { routerOptions: { maxParamLength: 512 } })
   return { app, upstream }
 }
 
@@ -102,7 +102,7 @@ t.test('7. retries and memory are bounded', async t => {
 t.test('8. no header leads to a host that nobody trusts', async t => {
   const trap = await startUpstream(t, () => ({ body: BATCH }))
   const host = trap.url.slice('http://'.length)
-  const app = await build(t, { forward: forwardToProviders({ providers: { openai: openai(), 'azure-ai': azureAI(), 'azure-openai': azureOpenAI(), 'vertex-ai': vertex(), bedrock: bedrock() } }) })
+  const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { openai: openai(), 'azure-ai': azureAI(), 'azure-openai': azureOpenAI(), 'vertex-ai': vertex(), bedrock: bedrock() } }) })
   const key = { authorization: 'Bearer k' }
   for (const [headers, param] of [
     [{ 'x-portkey-provider': 'azure-ai', 'x-portkey-azure-foundry-url': trap.url }, 'x-portkey-azure-foundry-url'],
@@ -149,7 +149,7 @@ t.test('11. no forwarded header replaces a credential', async t => {
 
 t.test('12. no text of a socket reaches the client', async t => {
   const { app } = await start(t, (_request, response) => { response.destroy() })
-  const nowhere = await build(t, { forward: forwardToProviders({ providers: { openai: openai({ baseUrl: 'http://127.0.0.1:1' }), tls: openai({ baseUrl: 'https://127.0.0.1:1' }), name: openai({ baseUrl: 'http://no.such.host.invalid' }) } }) })
+  const nowhere = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { openai: openai({ baseUrl: 'http://127.0.0.1:1' }), tls: openai({ baseUrl: 'https://127.0.0.1:1' }), name: openai({ baseUrl: 'http://no.such.host.invalid' }) } }) })
   for (const response of [
     await cancel(app, { headers: OPENAI }),
     await cancel(nowhere, { headers: OPENAI }),

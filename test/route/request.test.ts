@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { errorCodes, type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { forwardToProviders, openai, type BatchCall } from '../../lib/index.js'
-import { BATCH, build, cancel } from '../support/app.js'
+import { BATCH, buildWithoutPauses, cancel } from '../support/app.js'
 import { breaches } from '../support/document.js'
 import { startUpstream } from '../support/upstream.js'
 
@@ -23,24 +23,24 @@ async function raw (app: FastifyInstance, head: string): Promise<{ statusCode: n
   return { statusCode: Number(status.split(' ')[1]), headers: Object.fromEntries(lines.map(line => line.toLowerCase().split(': ') as [string, string])), body }
 }
 
-t.test('what is wrong with a call is said before a byte leaves', async t => {
+t.test('what is wrong with a call is reported before anything is sent', async t => {
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
-  const app = await build(t, {
+  const app = await buildWithoutPauses(t, {
     forward: forwardToProviders({
-      providers: { openai: openai({ baseUrl: upstream.url }), server: openai({ baseUrl: upstream.url, apiKey: 'sk-server-key' }), broken: openai({ baseUrl: () => undefined }), 'fireworks-ai': { refusal: 'It deletes.' } },
+      providers: { openai: openai({ baseUrl: upstream.url }), server: openai({ baseUrl: upstream.url, apiKey: 'sk-server-key' }), broken: openai({ baseUrl: () => undefined }), 'fireworks-ai': { unsupported: 'it deletes.' } },
       trustedHosts: ['llm.example.com']
     })
   }, { routerOptions: { maxParamLength: 1000 } })
   const cases: Array<[string, Parameters<typeof cancel>[1], number, object]> = [
-    ['no provider', { headers: key }, 400, { code: 'missing_provider', param: 'x-portkey-provider', message: 'Name the provider that holds the batch in the header x-portkey-provider: openai, server, broken.' }],
+    ['no provider', { headers: key }, 400, { code: 'missing_provider', param: 'x-portkey-provider', message: 'Name the provider that holds the batch in the x-portkey-provider header. Available providers: openai, server, broken.' }],
     ['an empty provider', { headers: { ...key, 'x-portkey-provider': '' } }, 400, { code: 'missing_provider' }],
     ['a virtual key in its place', { headers: { ...key, 'x-portkey-virtual-key': 'v' } }, 400, { code: 'missing_provider', message: /Portkey's cloud/ }],
-    ['an unknown provider', { headers: { 'x-portkey-provider': 'opnai' } }, 400, { code: 'unknown_provider', message: 'There is no provider \'opnai\' here; these are: openai, server, broken.' }],
+    ['an unknown provider', { headers: { 'x-portkey-provider': 'opnai' } }, 400, { code: 'unknown_provider', message: 'Unknown provider \'opnai\'. Available providers: openai, server, broken.' }],
     ['capitals', { headers: { 'x-portkey-provider': 'OpenAI' } }, 400, { code: 'unknown_provider' }],
     ['a name of Object\'s', { headers: { 'x-portkey-provider': '__proto__' } }, 400, { code: 'unknown_provider' }],
     ['two providers', { headers: { 'x-portkey-provider': 'openai, openai' } }, 400, { code: 'unknown_provider' }],
-    ['a slug of the cloud', { headers: { 'x-portkey-provider': '@openai-prod' } }, 400, { code: 'unknown_provider', message: /^Providers with an @ live in Portkey's cloud/ }],
-    ['a refused provider', { headers: { 'x-portkey-provider': 'fireworks-ai' } }, 400, { code: 'unsupported_provider', message: 'Batches of \'fireworks-ai\' cannot be cancelled here: It deletes.' }],
+    ['a slug of the cloud', { headers: { 'x-portkey-provider': '@openai-prod' } }, 400, { code: 'unknown_provider', message: /^Providers that begin with @ exist only in Portkey's cloud/ }],
+    ['a refused provider', { headers: { 'x-portkey-provider': 'fireworks-ai' } }, 400, { code: 'unsupported_provider', message: 'Cannot cancel batches of \'fireworks-ai\': it deletes.' }],
     ['an empty id', { id: '', headers: named }, 400, { code: 'invalid_batch_id', param: 'id' }],
     ['a control character', { id: 'a\nb', headers: named }, 400, { code: 'invalid_batch_id' }],
     ['a control character of the second set', { id: 'a\u0085', headers: named }, 400, { code: 'invalid_batch_id' }],
@@ -65,7 +65,7 @@ t.test('what is wrong with a call is said before a byte leaves', async t => {
     ['an empty credential', { headers: { ...named, authorization: 'Bearer ' } }, 401, { code: 'missing_credentials' }],
     ['another scheme of credentials', { headers: { ...named, authorization: 'Basic dXNlcg==' } }, 401, { code: 'missing_credentials' }],
     ['a base that the server does not find', { headers: { ...named, 'x-portkey-provider': 'broken' } }, 500, { code: 'internal_error', message: 'Internal error' }],
-    ['a body over the limit', { headers: named, payload: 'x'.repeat(1024 * 1024 + 1) }, 413, { code: errorCodes.FST_ERR_CTP_BODY_TOO_LARGE().code }],
+    ['a body over the limit', { headers: named, payload: 'x'.repeat(16 * 1024 + 1) }, 413, { code: errorCodes.FST_ERR_CTP_BODY_TOO_LARGE().code }],
     ['a content type that is none', { headers: { ...named, 'content-type': 'garbage' }, payload: '{}' }, 415, { code: errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE().code }]
   ]
   for (const [what, request, status, error] of cases) {
@@ -79,7 +79,7 @@ t.test('what is wrong with a call is said before a byte leaves', async t => {
 
 t.test('x-portkey-config', async t => {
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
-  const app = await build(t, { forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } }) })
+  const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } }) })
   const withConfig = (config: unknown, headers = {}) => cancel(app, { headers: { ...headers, 'x-portkey-config': typeof config === 'string' ? config : JSON.stringify(config) } })
 
   for (const [what, config] of Object.entries({
@@ -113,7 +113,7 @@ t.test('x-portkey-config', async t => {
 })
 
 t.test('the first fault answers: provider, config, id, other headers, credentials', async t => {
-  const app = await build(t, {})
+  const app = await buildWithoutPauses(t, {})
   const faults: Array<[string, Record<string, string>, string]> = [
     ['unknown_provider', { 'x-portkey-provider': 'nobody' }, 'batch_1'],
     ['invalid_header', { 'x-portkey-config': '[]' }, 'batch_1'],
@@ -133,7 +133,7 @@ t.test('the first fault answers: provider, config, id, other headers, credential
 
 t.test('what goes upstream', async t => {
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
-  const app = await build(t, {
+  const app = await buildWithoutPauses(t, {
     forward: forwardToProviders({
       providers: { openai: openai({ baseUrl: `${upstream.url}/own` }), server: openai({ baseUrl: upstream.url, apiKey: 'sk-server-key' }) },
       trustedHosts: [upstream.url]
@@ -161,7 +161,7 @@ t.test('what goes upstream', async t => {
 })
 
 t.test('every body and content type is let in and ignored', async t => {
-  const app = await build(t, { defaultProvider: 'x', forward: async () => BATCH })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => BATCH })
   for (const [type, payload] of [
     ['application/json', ''], ['application/json', '{}'], ['application/json', '{"broken'], ['application/json', '{"__proto__":1}'],
     ['application/x-www-form-urlencoded', 'a=b'], ['text/plain', 'hello'], ['multipart/form-data; boundary=x', '--x--'], ['application/octet-stream', '\0']
@@ -172,7 +172,7 @@ t.test('every body and content type is let in and ignored', async t => {
 t.test('the client\'s own patience ends its answer, not the cancel', async t => {
   let finish = () => {}
   const calls: BatchCall[] = []
-  const app = await build(t, { defaultProvider: 'x', timeout: 60, forward: async call => { calls.push(call); await new Promise<void>(resolve => { finish = resolve }); return BATCH } })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'x', timeout: 60, forward: async call => { calls.push(call); await new Promise<void>(resolve => { finish = resolve }); return BATCH } })
   const late = await cancel(app, { headers: { 'x-portkey-request-timeout': '10' } })
   t.match(late.json(), { error: { code: 'upstream_timeout' } })
   t.strictSame(breaches(late), [])
@@ -190,7 +190,7 @@ t.test('the client\'s own patience ends its answer, not the cancel', async t => 
 
 t.test('a client that repeats calls by itself gets one cancel each', async t => {
   const upstream = await startUpstream(t, () => ({ status: 503 }))
-  const app = await build(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } }) })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } }) })
   for (const [headers, cancels] of [
     [{}, 3],
     [{ 'x-stainless-retry-count': '0' }, 1],
@@ -206,7 +206,7 @@ t.test('a client that repeats calls by itself gets one cancel each', async t => 
 })
 
 t.test('a trace id is echoed when it is one', async t => {
-  const app = await build(t, { defaultProvider: 'x', forward: async () => BATCH }, { genReqId: () => 'req-7' })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => BATCH }, { genReqId: () => 'req-7' })
   for (const [sent, echoed] of [['t-1', 't-1'], ['x'.repeat(128), 'x'.repeat(128)], ['x'.repeat(129), 'req-7'], ['a b', 'req-7'], ['ü', 'req-7'], ['', 'req-7'], [undefined, 'req-7']]) {
     t.match(await cancel(app, { headers: { ...sent !== undefined && { 'x-portkey-trace-id': sent } } }), { headers: { 'x-portkey-trace-id': echoed, 'x-request-id': 'req-7' } }, String(sent))
   }
@@ -214,7 +214,7 @@ t.test('a trace id is echoed when it is one', async t => {
 
 t.test('paths that no HTTP client sends as they are', async t => {
   let asked = 0
-  const app = await build(t, { defaultProvider: 'x', forward: async ({ batchId }) => { asked++; return { ...BATCH, id: batchId } } })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async ({ batchId }) => { asked++; return { ...BATCH, id: batchId } } })
   await app.listen({ host: '127.0.0.1', port: 0 })
   for (const path of ['/v1/batches/../cancel', '/v1/batches/./cancel', '/v1/batches/%2e%2E/cancel', '/v1/batches/%2e/cancel', '/v1/batches//cancel', '/v1/batches/a%00b/cancel', '/v1/batches/%0d%0a/cancel']) {
     const response = await raw(app, `POST ${path} HTTP/1.1`)
@@ -228,7 +228,7 @@ t.test('paths that no HTTP client sends as they are', async t => {
 t.test('no request gets an answer outside the document', async t => {
   const upstream = await startUpstream(t, ({ path }) => ({ body: { ...BATCH, id: decodeURIComponent(path.split('/')[2] as string) } }))
   const trap = await startUpstream(t)
-  const app = await build(t, { forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }), server: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) }, trustedHosts: ['127.0.0.1:9'] }), timeout: 2000 }, { routerOptions: { maxParamLength: 5000 } })
+  const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }), server: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) }, trustedHosts: ['127.0.0.1:9'] }), timeout: 2000 }, { routerOptions: { maxParamLength: 5000 } })
   const value = fc.oneof(fc.string({ unit: 'grapheme-ascii' }), fc.constantFrom('', '0', '-1', 'null', '{}', '[]', trap.url, `${trap.url}@x`, 'Bearer a', 'Bearer', '../..', '\u00ff'), fc.json())
     .map(text => text.replace(/[^\t\x20-\x7e\x80-\xff]/g, ''))
   const names = ['authorization', 'x-portkey-provider', 'x-portkey-config', 'x-portkey-custom-host', 'x-portkey-request-timeout', 'x-portkey-trace-id', 'x-portkey-forward-headers', 'x-portkey-openai-organization', 'x-portkey-openai-beta', 'openai-beta', 'x-stainless-retry-count', 'content-type', 'x-portkey-virtual-key', 'x-other']

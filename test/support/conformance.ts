@@ -1,9 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import Fastify from 'fastify'
 import type { Test } from 'tap'
-import { kClock } from '../../lib/cancel/clock.js'
-import batchCancel, { forwardToProviders, type FastifyBatchCancelOptions, type Provider } from '../../lib/index.js'
-import { HURRIED } from './app.js'
+import batchCancel, { forwardToProviders, type Provider } from '../../lib/index.js'
+import { noPauses } from './app.js'
 import { breaches } from './document.js'
 import { startUpstream, type Told } from './upstream.js'
 
@@ -53,7 +52,7 @@ export async function conform (t: Test, { name, provider, base, id, headers, can
     })
     const app = Fastify({ routerOptions: { maxParamLength: 512 } })
     t.teardown(() => app.close())
-    const options: FastifyBatchCancelOptions & { [kClock]: typeof HURRIED } = { forward: forwardToProviders({ providers: { [name]: provider(upstream.url + base) } }), [kClock]: HURRIED }
+    const options = noPauses({ forward: forwardToProviders({ providers: { [name]: provider(upstream.url + base) } }) })
     await app.register(batchCancel, options)
     const response = await app.inject({ method: 'POST', url: `/v1/batches/${encodeURIComponent(ownId)}/cancel`, headers: { 'x-portkey-provider': name, 'x-stainless-retry-count': '0', ...headers, ...ownHeaders } })
 

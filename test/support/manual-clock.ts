@@ -1,47 +1,51 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Timers } from '../../lib/cancel/clock.js'
+import type { Clock } from '../../lib/cancel/clock.js'
 
 /** A clock that stands still until a test moves it. */
-export interface ManualClock extends Timers {
-  /** Moves the time on, waking every sleeper at its own moment, in order. */
+export interface ManualClock extends Clock {
+  sleep (ms: number): Promise<void>
+  /** Moves time forward, firing every timer at its own moment, in order. */
   advance (ms: number): Promise<void>
-  /** Moves the time on until nobody sleeps any more or, for a work that sleeps for ever, until `ms` are over. */
+  /** Moves time forward until no timer is left or, if there is always another one, until `ms` have passed. */
   run (ms: number): Promise<void>
-  /** Wakes the next sleeper at its moment. */
+  /** Fires the next timer at its moment. */
   step (): Promise<void>
-  /** How many sleep. */
-  readonly sleepers: number
+  /** Sets the wall clock forward or back; monotonic time goes on. */
+  setWallClock (byMs: number): void
+  /** How many timers are running. */
+  readonly timers: number
 }
 
-interface Sleeper {
+interface Timer {
   readonly at: number
-  readonly wake: () => void
+  readonly callback: () => void
 }
 
 export function manualClock (start = 1_700_000_000_000): ManualClock {
   let now = start
-  const sleepers = new Set<Sleeper>()
+  let offset = 0
+  const timers = new Set<Timer>()
 
-  function after (ms: number, wake: () => void) {
-    const sleeper = { at: now + Math.max(0, ms), wake }
-    sleepers.add(sleeper)
-    return () => { sleepers.delete(sleeper) }
+  function setTimer (ms: number, callback: () => void) {
+    const timer = { at: now + Math.max(0, ms), callback }
+    timers.add(timer)
+    return () => { timers.delete(timer) }
   }
 
-  function next (end: number): Sleeper | undefined {
-    let first: Sleeper | undefined
-    for (const sleeper of sleepers) if (sleeper.at <= end && (first === undefined || sleeper.at < first.at)) first = sleeper
+  function nextTimer (end: number): Timer | undefined {
+    let first: Timer | undefined
+    for (const timer of timers) if (timer.at <= end && (first === undefined || timer.at < first.at)) first = timer
     return first
   }
 
   async function stepUntil (end: number): Promise<boolean> {
-    // Whoever is awake gets to run, and perhaps to sleep again, before time goes on.
+    // Code that is ready to run goes first, and perhaps sets timers, before time moves.
     await setImmediate()
-    const sleeper = next(end)
-    if (sleeper === undefined) return false
-    sleepers.delete(sleeper)
-    now = sleeper.at
-    sleeper.wake()
+    const timer = nextTimer(end)
+    if (timer === undefined) return false
+    timers.delete(timer)
+    now = timer.at
+    timer.callback()
     return true
   }
 
@@ -52,8 +56,10 @@ export function manualClock (start = 1_700_000_000_000): ManualClock {
 
   return {
     now: () => now,
-    sleep: (ms) => new Promise(resolve => { after(ms, resolve) }),
-    after,
+    date: () => now + offset,
+    setTimer,
+    setPause: setTimer,
+    sleep: (ms) => new Promise(resolve => { setTimer(ms, resolve) }),
     run,
     async step () { await stepUntil(Infinity) },
     async advance (ms) {
@@ -61,6 +67,7 @@ export function manualClock (start = 1_700_000_000_000): ManualClock {
       await run(ms)
       now = end
     },
-    get sleepers () { return sleepers.size }
+    setWallClock (byMs) { offset += byMs },
+    get timers () { return timers.size }
   }
 }

@@ -1,0 +1,22 @@
+import { Value } from '@sinclair/typebox/value'
+import { Batch, BatchError, BatchRequestCounts } from '../../schemas/batch.js'
+
+/** How much of a wrong value a message shows, in characters. */
+const MAX_SHOWN = 64
+
+/**
+ * Says which field keeps a value from being a batch.
+ *
+ * @example batchProblem({ object: 'batch', status: 'canceled' }) // "id is missing"
+ */
+export function batchProblem (value: unknown): string {
+  const error = Value.Errors(Batch, [BatchError, BatchRequestCounts], value).First()
+  const field = error?.path.slice(1).replaceAll('/', '.') ?? ''
+  if (error === undefined || field === '') return `it is ${show(value)}`
+  return error.value === undefined ? `${field} is missing` : `${field} is ${show(error.value)}`
+}
+
+function show (value: unknown): string {
+  if (typeof value === 'string') return `'${value.slice(0, MAX_SHOWN)}'`
+  return typeof value === 'object' && value !== null ? 'an object of another kind' : String(value)
+}

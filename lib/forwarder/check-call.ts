@@ -1,0 +1,90 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { TSchema } from '@sinclair/typebox'
+import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
+import { CancelParams } from '../../schemas/cancel.js'
+import { BatchCancelError, invalidHeader, invalidId } from '../errors.js'
+import { headerOf } from '../headers.js'
+import type { ProviderTraits } from './types.js'
+
+export type HeaderSchemas = Readonly<Record<string, TSchema>>
+
+const MAX_ID_LENGTH = 512
+
+/** Path segments that a server may resolve, whether it decodes the id once or twice. */
+const CLIMBING = /(?:^|[/\\]|%2f|%5c|%252f|%255c)(?:\.|%2e|%252e){1,2}(?:$|[/\\]|%2f|%5c|%252f|%255c)/i
+
+/** Printable characters up to U+FFFF: those beyond count once in JSON Schema and twice in JavaScript. */
+const PRINTABLE = new RegExp(CancelParams.properties.id.pattern as string)
+
+/** Checks what is asked of every batch id, then the provider's own grammar. Throws `invalid_batch_id`. */
+export function checkId (batchId: string, provider: string, { id, idDescription }: ProviderTraits): void {
+  const fits = batchId.length >= 1 && batchId.length <= MAX_ID_LENGTH && PRINTABLE.test(batchId)
+  if (!fits || CLIMBING.test(batchId)) {
+    throw invalidId('is not valid: expected 1 to 512 printable characters (up to U+FFFF) without \'.\' or \'..\' as a ' +
+      'path segment.')
+  }
+  if (id === undefined || id.test(batchId)) return
+  throw invalidId(`is not valid for '${provider}': expected ${idDescription ?? `a match of ${id.source}`}.`)
+}
+
+type HeaderCheck = readonly [name: string, check: TypeCheck<TSchema>, description: string]
+
+const compiled = new WeakMap<HeaderSchemas, readonly HeaderCheck[]>()
+
+/** Compiled on first use, since most processes serve few of the providers. */
+function compileChecks (schemas: HeaderSchemas): readonly HeaderCheck[] {
+  const checks = Object.entries(schemas).map(([name, schema]): HeaderCheck =>
+    [name, TypeCompiler.Compile(schema), schema.description ?? ''])
+  compiled.set(schemas, checks)
+  return checks
+}
+
+/** Checks each header that is present by its schema. Throws `invalid_header`. */
+export function checkHeaders (headers: IncomingHttpHeaders, schemas: HeaderSchemas): void {
+  for (const [name, check, description] of compiled.get(schemas) ?? compileChecks(schemas)) {
+    const value = headerOf(headers, name)
+    if (value !== undefined && !check.Check(value)) throw invalidHeader(name, `is not valid. ${description}`.trimEnd())
+  }
+}
+
+/** Any name that a header can carry. */
+export const isProviderName = (name: unknown): name is string =>
+  typeof name === 'string' && /^[\x21-\x7e]{1,128}$/.test(name)
+
+/** How a name looks that may be repeated in a message: a secret in the wrong place does not. */
+const NAME_TO_SHOW = /^[a-z][a-z0-9-]{0,31}$/
+
+/** The traits of a provider. Throws `unknown_provider` or `unsupported_provider`. */
+export function traitsOf (
+  name: string,
+  providers: ReadonlyMap<string, ProviderTraits> | undefined
+): ProviderTraits {
+  const traits = providers === undefined ? traitsOfAny(name) : providers.get(name)
+  if (traits === undefined) throw unknownProvider(name, providers)
+  if (traits.unsupported === undefined) return traits
+  throw providerError('unsupported_provider', `Cannot cancel batches of '${name}': ${traits.unsupported}`)
+}
+
+const traitsOfAny = (name: string): ProviderTraits | undefined => isProviderName(name) ? {} : undefined
+
+function unknownProvider (name: string, providers: ReadonlyMap<string, ProviderTraits> | undefined): BatchCancelError {
+  if (providers === undefined) {
+    return providerError('unknown_provider', 'The name of a provider must be 1 to 128 visible ASCII characters.')
+  }
+  const available = `Available providers: ${namesOf(providers)}.`
+  if (name.startsWith('@')) {
+    return providerError('unknown_provider', `Providers that begin with @ exist only in Portkey's cloud. ${available}`)
+  }
+  const shown = NAME_TO_SHOW.test(name) ? ` '${name}'` : ''
+  const hint = providers.has(name.toLowerCase()) ? ' Names are in lower case.' : ''
+  return providerError('unknown_provider', `Unknown provider${shown}.${hint} ${available}`)
+}
+
+/** The providers that a call may name, for messages. */
+export const namesOf = (providers: ReadonlyMap<string, ProviderTraits> | undefined): string =>
+  [...providers ?? []].filter(([, { unsupported }]) => unsupported === undefined).map(([name]) => name).join(', ')
+
+type ProviderErrorCode = 'missing_provider' | 'unknown_provider' | 'unsupported_provider'
+
+export const providerError = (code: ProviderErrorCode, message: string) =>
+  new BatchCancelError(code, message, { param: 'x-portkey-provider' })

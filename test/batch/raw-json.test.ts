@@ -1,0 +1,37 @@
+import t from 'tap'
+import { batchProblem } from '../../lib/batch/batch-problem.js'
+import { batchJson, deepFreeze } from '../../lib/batch/raw-json.js'
+import { BATCH, batch } from '../support/app.js'
+
+t.test('raw JSON counts only for the object it was parsed from', async t => {
+  const text = '{"big":12345678901234567890}'
+  const original = JSON.parse(text) as object
+  const mapped = batch({ provider_batch: original })
+  t.equal(batchJson(BATCH), JSON.stringify(BATCH))
+  t.equal(batchJson(BATCH, { text, value: BATCH }), text)
+  t.match(batchJson(mapped, { text, value: original }), /,"provider_batch":\{"big":12345678901234567890\}\}$/)
+  t.equal(batchJson(mapped, { text, value: { ...original } }), JSON.stringify(mapped), 'a copy may differ')
+})
+
+t.test('deepFreeze freezes every object and array, however deep', async t => {
+  const value = { list: [{ a: 1 }], nested: { b: { c: null } } }
+  deepFreeze(value)
+  t.ok([value, value.list, value.list[0], value.nested, value.nested.b].every(Object.isFrozen))
+  let deep: unknown = 0
+  for (let i = 0; i < 50_000; i++) deep = [deep]
+  deepFreeze(deep)
+  deepFreeze('text')
+  t.ok(Object.isFrozen(deep), 'without recursion')
+})
+
+t.test('batchProblem names the field', async t => {
+  for (const { value, problem } of [
+    { value: { ...BATCH, status: 'canceled' }, problem: 'status is \'canceled\'' },
+    { value: { ...BATCH, created_at: '2026-01-01' }, problem: 'created_at is \'2026-01-01\'' },
+    { value: { ...BATCH, input_file_id: undefined }, problem: 'input_file_id is missing' },
+    { value: { id: 'a', object: 'batch' }, problem: 'endpoint is missing' },
+    { value: { ...BATCH, errors: { data: [{ line: 'x' }] } }, problem: 'errors is an object of another kind' },
+    { value: 5, problem: 'it is 5' },
+    { value: 'x'.repeat(100), problem: `it is '${'x'.repeat(64)}'` }
+  ]) t.equal(batchProblem(value), problem)
+})
