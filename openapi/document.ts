@@ -1,77 +1,130 @@
 import { createRequire } from 'node:module'
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import Fastify from 'fastify'
-import { fastifyBatchCancel } from '../lib/index.js'
+import { fastifyBatchCancel, type FastifyBatchCancelOptions } from '../lib/index.js'
+import { headerReaders } from '../schemas/index.js'
 
-const { version, description } = createRequire(import.meta.url)('fastify-batch-cancel/package.json') as { version: string, description: string }
+const { version, description } = createRequire(import.meta.url)('fastify-batch-cancel/package.json') as {
+  version: string
+  description: string
+}
 
 interface Server {
   url: string
   description: string
 }
 
-/** Credentials are optional: the server may have its own. */
+/** The bearer credential is optional: there are others, and the server may have its own. */
 export const security = [{ providerKey: [] }, {}]
 
-/** What @fastify/swagger needs in order to write the document of this package. */
+/** The options of @fastify/swagger for a document of this package's operations. */
 export function documentOptions (server: Server): FastifyDynamicSwaggerOptions {
   return {
     convertConstToEnum: false,
     refResolver: { buildLocalReference: ({ title }) => String(title) },
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'fastify-batch-cancel', version, description: `${description}.`, contact: { name: 'The maintainers of fastify-batch-cancel' }, license: { name: 'MIT', identifier: 'MIT' } },
+      info: {
+        title: 'fastify-batch-cancel',
+        version,
+        description: `${description}.`,
+        contact: { name: 'The maintainers of fastify-batch-cancel' },
+        license: { name: 'MIT', identifier: 'MIT' }
+      },
       servers: [server],
-      tags: [{ name: 'Batch', description: 'Cancelling batches.' }],
-      components: { securitySchemes: { providerKey: { type: 'http', scheme: 'bearer', description: 'The credential for the provider.' } } }
+      tags: [{ name: 'Batch', description: 'Operations on batches.' }],
+      components: {
+        securitySchemes: {
+          providerKey: { type: 'http', scheme: 'bearer', description: 'The credential for the provider.' }
+        }
+      }
     },
-    transformObject: complete
+    transform: annotateHeaders,
+    transformObject: completeDocument
   }
 }
 
-type Transform = NonNullable<FastifyDynamicSwaggerOptions['transformObject']>
+/** The OpenAPI extension that lists the providers that read a header, for headers that not every provider reads. */
+const X_PROVIDERS = 'x-providers'
+
+type Transform = NonNullable<FastifyDynamicSwaggerOptions['transform']>
+type TransformObject = NonNullable<FastifyDynamicSwaggerOptions['transformObject']>
+
+interface HeadersSchema {
+  properties: Record<string, object>
+}
+
+/** Adds the extension to a copy of the route's schema. @fastify/swagger keeps it within the schema of the parameter. */
+function annotateHeaders ({ schema, url }: Parameters<Transform>[0]): ReturnType<Transform> {
+  const headers = schema?.headers as HeadersSchema | undefined
+  if (headers === undefined) return { schema, url }
+  const readers = headerReaders(headers)
+  const properties = Object.entries(headers.properties).map(([name, property]) =>
+    [name, readers.has(name) ? { ...property, [X_PROVIDERS]: readers.get(name) } : property])
+  return { schema: { ...schema, headers: { ...headers, properties: Object.fromEntries(properties) } }, url }
+}
 
 interface Parameter {
   name: string
   required: boolean
-  schema: object
+  schema: { [X_PROVIDERS]?: readonly string[] }
+}
+
+interface Response {
+  headers: Record<string, object>
 }
 
 interface Operation {
   parameters: Parameter[]
-  responses: Record<string, { headers: Record<string, object> }>
+  responses: Record<string, Response>
 }
 
-/** Adds what Fastify's schemas cannot say: examples that Swagger UI does not fill in, an optional body, required headers of answers. */
-function complete (document: Parameters<Transform>[0]): ReturnType<Transform> {
-  const { openapiObject } = document as { openapiObject: { paths: Record<string, { post: Operation }> } }
-  const paths = Object.entries(openapiObject.paths).map(([path, item]) => [path, { ...item, post: completeOperation(item.post) }])
+type Method = keyof typeof OPERATIONS
+
+/** Adds what Fastify's schemas cannot express. */
+function completeDocument (document: Parameters<TransformObject>[0]): ReturnType<TransformObject> {
+  const { openapiObject } = document as { openapiObject: { paths: Record<string, Record<Method, Operation>> } }
+  const paths = Object.entries(openapiObject.paths).map(([path, item]) => [path, completePath(item)])
   return { ...openapiObject, paths: Object.fromEntries(paths) }
 }
 
-const completeOperation = ({ parameters, responses, ...operation }: Operation) => ({
-  ...operation,
-  parameters: parameters.map(parameter => ({ ...parameter, schema: { ...parameter.schema, ...examplesOf(parameter) } })),
-  requestBody: { required: false, description: 'Ignored: clients send `{}`, or nothing.', content: { 'application/json': { schema: { type: 'object' } } } },
-  responses: Object.fromEntries(Object.entries(responses).map(([status, response]) => [status, { ...response, headers: requireHeaders(status, response.headers) }])),
-  'x-codeSamples': CODE_SAMPLES
-})
+const completePath = (item: Record<Method, Operation>) => Object.fromEntries(Object.entries(item)
+  .map(([method, operation]) => [method, completeOperation(operation, OPERATIONS[method as Method])]))
 
-/** Examples in the schema of an optional header are shown; those beside it Swagger UI would fill in and send. */
-const examplesOf = ({ name }: Parameter) => Object.hasOwn(HEADER_EXAMPLES, name) ? { examples: [HEADER_EXAMPLES[name]] } : {}
-
-const requireHeaders = (status: string, headers: Record<string, object>) => Object.fromEntries(Object.entries(headers).map(([name, header]) =>
-  [name, { ...header, ...isAlwaysThere(status, name) && { required: true }, ...Object.hasOwn(ANSWER_EXAMPLES, name) && { example: ANSWER_EXAMPLES[name] } }]))
-
-const ALWAYS = ['x-request-id', 'x-portkey-trace-id']
-const ALWAYS_BY_STATUS: Readonly<Record<string, readonly string[]>> = {
-  200: ['x-portkey-provider', 'x-portkey-retry-attempt-count', 'x-batch-source'],
-  409: ['x-portkey-provider', 'x-portkey-retry-attempt-count', 'x-should-retry']
+function completeOperation ({ parameters, responses, ...operation }: Operation, addition: Addition) {
+  const completed = Object.entries(responses).map(([status, response]) =>
+    [status, { ...response, headers: completeHeaders(response.headers, status, addition) }])
+  return {
+    ...operation,
+    parameters: parameters.map(completeParameter),
+    ...addition.requestBody !== undefined && { requestBody: addition.requestBody },
+    responses: Object.fromEntries(completed),
+    'x-codeSamples': addition.codeSamples
+  }
 }
 
-const isAlwaysThere = (status: string, name: string) => ALWAYS.includes(name) || ALWAYS_BY_STATUS[status]?.includes(name) === true
+/** Swagger UI only displays an example in the schema of a header; one beside the schema it would fill in and send. */
+function completeParameter (parameter: Parameter) {
+  const { [X_PROVIDERS]: providers, ...schema } = parameter.schema
+  const example = REQUEST_HEADER_EXAMPLES[parameter.name]
+  return {
+    ...parameter,
+    schema: { ...schema, ...example !== undefined && { examples: [example] } },
+    ...providers !== undefined && { [X_PROVIDERS]: providers }
+  }
+}
 
-const ANSWER_EXAMPLES: Readonly<Record<string, string>> = {
+function completeHeaders (headers: Record<string, object>, status: string, { requiredHeaders, examples }: Addition) {
+  const required = [...REQUIRED_HEADERS, ...requiredHeaders[status] ?? []]
+  const complete = (name: string, header: object) =>
+    ({ ...header, ...required.includes(name) && { required: true }, example: examples[name] })
+  return Object.fromEntries(Object.entries(headers).map(([name, header]) => [name, complete(name, header)]))
+}
+
+/** The headers of every response. */
+const REQUIRED_HEADERS = ['x-request-id', 'x-portkey-trace-id']
+
+const RESPONSE_HEADER_EXAMPLES: Readonly<Record<string, string>> = {
   'x-request-id': 'req_123',
   'x-portkey-trace-id': 'trace-1',
   'x-portkey-provider': 'openai',
@@ -83,7 +136,7 @@ const ANSWER_EXAMPLES: Readonly<Record<string, string>> = {
   'x-should-retry': 'false'
 }
 
-const HEADER_EXAMPLES: Readonly<Record<string, string>> = {
+const REQUEST_HEADER_EXAMPLES: Readonly<Record<string, string>> = {
   'x-portkey-config': '{"provider":"openai","request_timeout":10000}',
   'x-portkey-request-timeout': '10000',
   'x-portkey-trace-id': 'trace-1',
@@ -103,29 +156,88 @@ const HEADER_EXAMPLES: Readonly<Record<string, string>> = {
   'x-portkey-watsonx-region': 'us-south'
 }
 
-const CODE_SAMPLES = [
+const OPENAI_CLIENT = `import OpenAI from 'openai'
+
+const openai = new OpenAI({
+  baseURL: 'http://127.0.0.1:8787/v1',
+  defaultHeaders: { 'x-portkey-provider': 'openai' }
+})`
+
+const PORTKEY_CLIENT = `import Portkey from 'portkey-ai'
+
+const portkey = new Portkey({
+  baseURL: 'http://127.0.0.1:8787/v1',
+  provider: 'openai',
+  apiKey: process.env.OPENAI_API_KEY
+})`
+
+/** Code samples by client, in the format of Redocly and ReadMe. */
+const codeSamples = (curlArguments: string, method: string) => [
   {
     lang: 'Shell',
     label: 'curl',
-    source: 'curl -X POST http://127.0.0.1:8787/v1/batches/batch_abc123/cancel \\\n  -H "x-portkey-provider: openai" \\\n  -H "Authorization: Bearer $OPENAI_API_KEY"'
+    source: `curl ${curlArguments} \\\n  -H "x-portkey-provider: openai" \\\n  -H "Authorization: Bearer $OPENAI_API_KEY"`
   },
   {
     lang: 'JavaScript',
     label: 'openai',
-    source: "import OpenAI from 'openai'\n\nconst openai = new OpenAI({ baseURL: 'http://127.0.0.1:8787/v1', defaultHeaders: { 'x-portkey-provider': 'openai' } })\nconst batch = await openai.batches.cancel('batch_abc123')"
+    source: `${OPENAI_CLIENT}\nconst batch = await openai.batches.${method}('batch_abc123')`
   },
   {
     lang: 'JavaScript',
     label: 'portkey-ai',
-    source: "import Portkey from 'portkey-ai'\n\nconst portkey = new Portkey({ baseURL: 'http://127.0.0.1:8787/v1', provider: 'openai', apiKey: process.env.OPENAI_API_KEY })\nconst batch = await portkey.batches.cancel('batch_abc123')"
+    source: `${PORTKEY_CLIENT}\nconst batch = await portkey.batches.${method}('batch_abc123')`
   }
 ]
 
-/** The document of the plugin as it is registered with no options, its one operation only. */
-export async function renderDocument (): Promise<string> {
+/** What is added to an operation. */
+interface Addition {
+  readonly requestBody?: object
+  /** Response headers that are always present, by status. */
+  readonly requiredHeaders: Readonly<Record<string, readonly string[]>>
+  /** Examples of response headers. */
+  readonly examples: Readonly<Record<string, string>>
+  readonly codeSamples: readonly object[]
+}
+
+const OPERATIONS: Readonly<Record<'get' | 'post', Addition>> = {
+  get: {
+    requiredHeaders: { 200: ['x-portkey-provider', 'x-batch-source'] },
+    examples: { ...RESPONSE_HEADER_EXAMPLES, 'x-batch-source': 'retrieved' },
+    codeSamples: codeSamples('http://127.0.0.1:8787/v1/batches/batch_abc123', 'retrieve')
+  },
+  post: {
+    requestBody: {
+      required: false,
+      description: 'Ignored. Clients send `{}` or no body.',
+      content: { 'application/json': { schema: { type: 'object' } } }
+    },
+    requiredHeaders: {
+      200: ['x-portkey-provider', 'x-portkey-retry-attempt-count', 'x-batch-source'],
+      409: ['x-portkey-provider', 'x-portkey-retry-attempt-count', 'x-should-retry']
+    },
+    examples: RESPONSE_HEADER_EXAMPLES,
+    codeSamples: codeSamples('-X POST http://127.0.0.1:8787/v1/batches/batch_abc123/cancel', 'cancel')
+  }
+}
+
+interface RenderOptions extends FastifyBatchCancelOptions {
+  readonly retrieve?: boolean
+}
+
+/**
+ * Renders the document of a registration.
+ *
+ * @param options the options of the plugin, such as `{ retrieve: true }`
+ * @returns the document as JSON
+ */
+export async function renderDocument (options: RenderOptions = {}): Promise<string> {
   const app = Fastify()
-  await app.register(swagger, documentOptions({ url: 'http://127.0.0.1:8787', description: 'The gateway that `npm start` runs' }))
-  await app.register(fastifyBatchCancel, { routeOptions: { schema: { security } } })
+  await app.register(swagger, documentOptions({
+    url: 'http://127.0.0.1:8787',
+    description: 'The gateway that `npm start` runs'
+  }))
+  await app.register(fastifyBatchCancel, { ...options, routeOptions: { schema: { security } } })
   await app.ready()
   const document = JSON.stringify(app.swagger(), null, 2) + '\n'
   await app.close()

@@ -15,7 +15,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel a batch
-         * @description Cancels a batch that is being processed. This is permanent: a cancelled batch cannot be resumed. Requests in progress may complete, queued requests are cancelled, an output file is made of all completed requests, and only those are charged. Wait a few seconds before you retrieve the batch again, and look at its `output_file_id`: partial results may be useful.
+         * @description Cancels a batch that is being processed. This is permanent: a cancelled batch cannot be resumed. Requests in progress may complete, queued requests are cancelled, and an output file is created with all completed requests; only these are billed. Wait a few seconds before retrieving the batch, and check its `output_file_id`: partial results may be useful.
          */
         post: operations["cancelBatch"];
         delete?: never;
@@ -30,14 +30,14 @@ export interface components {
     schemas: {
         /**
          * Batch
-         * @description A batch of requests, in the shape of OpenAI.
+         * @description A batch of requests, in the shape of OpenAI's batch object.
          */
         Batch: {
-            /** @description The id of the batch, as the caller sent it. */
+            /** @description The id of the batch, as sent by the caller. */
             id: string;
             /** @constant */
             object: "batch";
-            /** @description The API endpoint that the requests go to; empty when the provider does not tell. */
+            /** @description The API endpoint of the requests; empty if the provider does not report it. */
             endpoint: string;
             model?: string | null;
             errors?: ({
@@ -46,18 +46,18 @@ export interface components {
             } & {
                 [key: string]: unknown;
             }) | null;
-            /** @description The file of requests; empty when the provider does not tell. */
+            /** @description The id of the input file; empty if the provider does not report it. */
             input_file_id: string;
-            /** @description The time in which the batch should be processed; empty when the provider does not tell. */
+            /** @description The time frame within which the batch should be processed; empty if the provider does not report it. */
             completion_window: string;
             /**
-             * @description Where the batch stands.
+             * @description The current status of the batch.
              * @enum {string}
              */
             status: "validating" | "failed" | "in_progress" | "finalizing" | "completed" | "expired" | "cancelling" | "cancelled";
             output_file_id?: string | null;
             error_file_id?: string | null;
-            /** @description Unix time in whole seconds when the batch was created; 0 when the provider does not tell. */
+            /** @description Unix timestamp (in seconds) of when the batch was created; 0 if the provider does not report it. */
             created_at: number;
             in_progress_at?: number | null;
             expires_at?: number | null;
@@ -88,14 +88,14 @@ export interface components {
             metadata?: {
                 [key: string]: string;
             } | null;
-            /** @description The answer of the provider, untouched, where it had another shape than this one. */
+            /** @description The unmodified batch object of the provider, if its shape differs from this one. */
             provider_batch?: unknown;
         } & {
             [key: string]: unknown;
         };
         /**
          * BatchError
-         * @description An error that stopped a batch as a whole.
+         * @description An error that stopped the whole batch.
          */
         BatchError: {
             code?: string | null;
@@ -107,34 +107,34 @@ export interface components {
         };
         /**
          * BatchRequestCounts
-         * @description How many requests of the batch stand where.
+         * @description Request counts of the batch, by result.
          */
         BatchRequestCounts: {
-            /** @description Requests in the batch. */
+            /** @description Total number of requests in the batch. */
             total: number;
-            /** @description Requests that were answered. */
+            /** @description Number of requests that completed successfully. */
             completed: number;
-            /** @description Requests that ended in an error. Requests that a cancel kept from running are not among them. */
+            /** @description Number of requests that failed. Requests that did not run because of a cancel are not included. */
             failed: number;
         } & {
             [key: string]: unknown;
         };
         /**
          * ErrorResponse
-         * @description An error, in the shape of OpenAI.
+         * @description An error, in the shape of OpenAI's error object.
          */
         ErrorResponse: {
             error: {
-                /** @description What went wrong, in the words of the provider where it gave any. */
+                /** @description What went wrong, in the provider's words if it sent a message. */
                 message: string;
-                /** @description The type that the provider gave, else `invalid_request_error` or `server_error`. */
+                /** @description The provider's error type, otherwise `invalid_request_error` or `server_error`. */
                 type: string;
                 param: string | null;
                 code: string | null;
             } & {
                 [key: string]: unknown;
             };
-            /** @description The provider that was asked. */
+            /** @description The provider that the request named. */
             provider?: string;
             batch?: components["schemas"]["Batch"];
         } & {
@@ -158,16 +158,16 @@ export interface operations {
                  * @example openai
                  */
                 "x-portkey-provider": "openai" | "groq" | "deepinfra" | "parasail" | "cerebras" | "moonshot" | "dashscope" | "zhipu" | "siliconflow" | "morph" | "azure-openai" | "azure-ai" | "anthropic" | "bedrock" | "vertex-ai" | "google" | "mistral-ai" | "together-ai" | "cohere" | "x-ai" | "novita-ai" | "digitalocean" | "watsonx";
-                /** @description Several of these headers in one: a flat JSON object in which a key `k` stands for the header `x-portkey-k`, and `api_key` for `Authorization`. Such as `{"provider":"openai","request_timeout":10000}`. It wins over the headers. */
-                "x-portkey-config"?: string;
-                /** @description How long the client waits, in milliseconds; 0 for as long as the server does. It ends the answer, not the cancel. */
-                "x-portkey-request-timeout"?: string;
-                /** @description Echoed in the answer when it is 1 to 128 visible ASCII characters. */
-                "x-portkey-trace-id"?: string;
-                /** @description How often a client of OpenAI's kind has repeated this call by itself. From 1 on a batch that is cancelled already is no error. */
-                "x-stainless-retry-count"?: string;
-                /** @description `wait=N`: answer when the batch is terminal, after N seconds at the latest (RFC 7240). Anything else is ignored. */
+                /** @description `wait=N` delays the response until the batch is terminal, for at most N seconds (RFC 7240). Other preferences are ignored. */
                 prefer?: string;
+                /** @description A flat JSON object that combines several of these headers: key `k` stands for the header `x-portkey-k`, and `api_key` for `Authorization`. It takes precedence over the headers. Example: `{"provider":"openai","request_timeout":10000}`. */
+                "x-portkey-config"?: string;
+                /** @description How long the client waits for the response, in milliseconds; 0 means as long as the server allows. When the time is up, only the response ends: a cancel in progress continues. */
+                "x-portkey-request-timeout"?: string;
+                /** @description Returned in the response if it consists of 1 to 128 visible ASCII characters. */
+                "x-portkey-trace-id"?: string;
+                /** @description How many times an OpenAI client has already retried this call. If it is 1 or more, a batch that is already cancelled is not an error. */
+                "x-stainless-retry-count"?: string;
                 /** @description The base URL to use in place of the provider's own, such as `https://llm.example.com/v1`; only hosts that the operator trusts. */
                 "x-portkey-custom-host"?: string;
                 /** @description Names of headers of this request, separated by commas, to send on to the provider, such as `x-tenant, x-team`. */
@@ -229,40 +229,40 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The batch to cancel.
+                 * @description The id of the batch.
                  * @example batch_abc123
                  */
                 id: string;
             };
             cookie?: never;
         };
-        /** @description Ignored: clients send `{}`, or nothing. */
+        /** @description Ignored. Clients send `{}` or no body. */
         requestBody?: {
             content: {
                 "application/json": Record<string, unknown>;
             };
         };
         responses: {
-            /** @description The batch is being cancelled, or was cancelled by this call. A batch that was `cancelling` already is no error. */
+            /** @description The batch is being cancelled, or was cancelled by this call. Cancelling a batch that is already `cancelling` is not an error. */
             200: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
                     /**
-                     * @description The provider that was asked.
+                     * @description The provider of the call.
                      * @example openai
                      */
                     "x-portkey-provider": string;
                     /**
-                     * @description How many cancels were sent to the provider, minus one.
+                     * @description How many times the request to the provider was retried.
                      * @example 0
                      */
                     "x-portkey-retry-attempt-count": string;
@@ -272,12 +272,12 @@ export interface operations {
                      */
                     "preference-applied"?: string;
                     /**
-                     * @description When to look at the batch again, where a wait ended before the batch did.
+                     * @description When to retrieve the batch again, if the wait ended before the batch was terminal.
                      * @example 15
                      */
                     "retry-after"?: string;
                     /**
-                     * @description Where the status comes from: the answer to the cancel, a read after it, or the fact that the provider accepted the cancel.
+                     * @description Where the status comes from: the provider's response to the cancel (`provider`), a read after it (`retrieved`), or only the fact that the provider accepted the cancel (`assumed`).
                      * @example provider
                      */
                     "x-batch-source": "provider" | "retrieved" | "assumed";
@@ -286,7 +286,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Batch"] & ({
                         /**
-                         * @description Whether the cancel is under way or done.
+                         * @description Whether the cancel is in progress or done.
                          * @enum {string}
                          */
                         status: "cancelling" | "cancelled";
@@ -295,16 +295,16 @@ export interface operations {
                     });
                 };
             };
-            /** @description The call cannot be carried out as it is. Nothing was sent, but for an error of the provider. */
+            /** @description Invalid request. Nothing was sent upstream, unless the error is the provider's own. */
             400: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
@@ -314,26 +314,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The credential is missing, or the provider refused it. */
+            /** @description The credential is missing, or the provider rejected it. */
             401: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
                     /**
-                     * @description The provider that was asked.
+                     * @description The provider of the call.
                      * @example openai
                      */
                     "x-portkey-provider"?: string;
                     /**
-                     * @description How many cancels were sent to the provider, minus one.
+                     * @description How many times the request to the provider was retried.
                      * @example 0
                      */
                     "x-portkey-retry-attempt-count"?: string;
@@ -343,26 +343,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The provider does not let this credential cancel the batch. */
+            /** @description The credential has no permission for this operation, or the server does not allow the call. */
             403: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
                     /**
-                     * @description The provider that was asked.
+                     * @description The provider of the call.
                      * @example openai
                      */
                     "x-portkey-provider"?: string;
                     /**
-                     * @description How many cancels were sent to the provider, minus one.
+                     * @description How many times the request to the provider was retried.
                      * @example 0
                      */
                     "x-portkey-retry-attempt-count"?: string;
@@ -372,26 +372,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description There is no such batch. */
+            /** @description The batch does not exist. */
             404: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
                     /**
-                     * @description The provider that was asked.
+                     * @description The provider of the call.
                      * @example openai
                      */
                     "x-portkey-provider"?: string;
                     /**
-                     * @description How many cancels were sent to the provider, minus one.
+                     * @description How many times the request to the provider was retried.
                      * @example 0
                      */
                     "x-portkey-retry-attempt-count"?: string;
@@ -401,31 +401,31 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The batch is completed, failed, expired or was cancelled before. The batch stands beside the error. */
+            /** @description The batch is completed, failed or expired, or was cancelled before. The response contains the batch. */
             409: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
                     /**
-                     * @description The provider that was asked.
+                     * @description The provider of the call.
                      * @example openai
                      */
                     "x-portkey-provider": string;
                     /**
-                     * @description How many cancels were sent to the provider, minus one.
+                     * @description How many times the request to the provider was retried.
                      * @example 0
                      */
                     "x-portkey-retry-attempt-count": string;
                     /**
-                     * @description `false`: this answer is final.
+                     * @description Always `false`: this response is final.
                      * @example false
                      */
                     "x-should-retry": string;
@@ -435,16 +435,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The body is larger than the server takes. */
+            /** @description The request body exceeds the server's limit. */
             413: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
@@ -454,16 +454,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The content type is none. */
+            /** @description The Content-Type header is not a valid media type. */
             415: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
@@ -473,41 +473,41 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The provider wants fewer calls; nothing was done. */
+            /** @description The provider's rate limit was exceeded. Nothing was done. */
             429: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
                     /**
-                     * @description The provider that was asked.
+                     * @description The provider of the call.
                      * @example openai
                      */
                     "x-portkey-provider"?: string;
                     /**
-                     * @description How many cancels were sent to the provider, minus one.
+                     * @description How many times the request to the provider was retried.
                      * @example 0
                      */
                     "x-portkey-retry-attempt-count"?: string;
                     /**
-                     * @description When to call again: seconds or a date.
+                     * @description When to retry: a number of seconds or an HTTP date.
                      * @example 15
                      */
                     "retry-after"?: string;
                     /**
-                     * @description When to call again, in milliseconds.
+                     * @description When to retry, in milliseconds.
                      * @example 1000
                      */
                     "retry-after-ms"?: string;
                     /**
-                     * @description Whether the provider wants the call to be repeated.
+                     * @description Whether the provider recommends a retry.
                      * @example false
                      */
                     "x-should-retry"?: string;
@@ -517,16 +517,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description An error of the server, or of the provider. */
+            /** @description An internal error of the server or of the provider. */
             500: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
@@ -536,26 +536,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The provider gave no answer that can be used, so it is not known whether the batch was cancelled. */
+            /** @description The provider did not return a usable response, so it is not known whether the batch was cancelled. */
             502: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
                     /**
-                     * @description The provider that was asked.
+                     * @description The provider of the call.
                      * @example openai
                      */
                     "x-portkey-provider"?: string;
                     /**
-                     * @description How many cancels were sent to the provider, minus one.
+                     * @description How many times the request to the provider was retried.
                      * @example 0
                      */
                     "x-portkey-retry-attempt-count"?: string;
@@ -565,41 +565,41 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The provider cannot be used now. */
+            /** @description The provider is unavailable, or too many calls to it are in progress. */
             503: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
                     /**
-                     * @description The provider that was asked.
+                     * @description The provider of the call.
                      * @example openai
                      */
                     "x-portkey-provider"?: string;
                     /**
-                     * @description How many cancels were sent to the provider, minus one.
+                     * @description How many times the request to the provider was retried.
                      * @example 0
                      */
                     "x-portkey-retry-attempt-count"?: string;
                     /**
-                     * @description When to call again: seconds or a date.
+                     * @description When to retry: a number of seconds or an HTTP date.
                      * @example 15
                      */
                     "retry-after"?: string;
                     /**
-                     * @description When to call again, in milliseconds.
+                     * @description When to retry, in milliseconds.
                      * @example 1000
                      */
                     "retry-after-ms"?: string;
                     /**
-                     * @description Whether the provider wants the call to be repeated.
+                     * @description Whether the provider recommends a retry.
                      * @example false
                      */
                     "x-should-retry"?: string;
@@ -609,26 +609,26 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The provider did not answer in time, so it is not known whether the batch was cancelled. */
+            /** @description The provider did not respond in time, so it is not known whether the batch was cancelled. */
             504: {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
                     /**
-                     * @description The provider that was asked.
+                     * @description The provider of the call.
                      * @example openai
                      */
                     "x-portkey-provider"?: string;
                     /**
-                     * @description How many cancels were sent to the provider, minus one.
+                     * @description How many times the request to the provider was retried.
                      * @example 0
                      */
                     "x-portkey-retry-attempt-count"?: string;
@@ -638,16 +638,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The provider, or the server that hosts this route, refused the call. */
+            /** @description The provider, or the server that hosts this route, rejected the call. */
             "4XX": {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;
@@ -661,12 +661,12 @@ export interface operations {
             "5XX": {
                 headers: {
                     /**
-                     * @description The id of the request at the provider, else here.
+                     * @description The request id of the provider, otherwise of this server.
                      * @example req_123
                      */
                     "x-request-id": string;
                     /**
-                     * @description The trace id of the request, else the id of the request.
+                     * @description The trace id of the request, otherwise the request id.
                      * @example trace-1
                      */
                     "x-portkey-trace-id": string;

@@ -2,7 +2,7 @@ import { Type, type Static } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { Nullish, RefTo, StringEnum } from './typebox.js'
 
-/** Every status of a batch, in the order of its life. Source: OpenAI's OpenAPI document, schema `Batch`. */
+/** The eight statuses of a batch. Source: OpenAI's OpenAPI document 2.3.0, schema `Batch`. */
 export const BATCH_STATUSES = [
   'validating', 'failed', 'in_progress', 'finalizing',
   'completed', 'expired', 'cancelling', 'cancelled'
@@ -10,31 +10,34 @@ export const BATCH_STATUSES = [
 
 export type BatchStatus = (typeof BATCH_STATUSES)[number]
 
-/** The statuses that a 200 of the route may show. */
+/** The statuses that a batch can have in a 200 of the cancel. */
 export const CANCELLED_STATUSES = ['cancelling', 'cancelled'] as const
 
-const named = (title: string, description: string) =>
+const component = (title: string, description: string) =>
   ({ $id: `fastify-batch-cancel.${title}`, title, description, additionalProperties: true })
 
-const Seconds = (what: string) => Nullish(Type.Integer({ description: `Unix time in whole seconds when the batch ${what}.` }))
+const NullishTimestamp = (event: string) =>
+  Nullish(Type.Integer({ description: `Unix timestamp (in seconds) of when the batch ${event}.` }))
 
 export const BatchError = Type.Object(
   {
-    code: Nullish(Type.String({ description: 'What kind of error it is.' })),
-    message: Nullish(Type.String({ description: 'What went wrong, for a reader.' })),
-    param: Nullish(Type.String({ description: 'The parameter at fault.' })),
-    line: Nullish(Type.Integer({ description: 'The line of the input file, counted from 1.' }))
+    code: Nullish(Type.String({ description: 'The error code.' })),
+    message: Nullish(Type.String({ description: 'A human-readable description of the error.' })),
+    param: Nullish(Type.String({ description: 'The parameter that caused the error.' })),
+    line: Nullish(Type.Integer({ description: 'The line of the input file that caused the error, starting at 1.' }))
   },
-  named('BatchError', 'An error that stopped a batch as a whole.')
+  component('BatchError', 'An error that stopped the whole batch.')
 )
 
 export const BatchRequestCounts = Type.Object(
   {
-    total: Type.Integer({ description: 'Requests in the batch.' }),
-    completed: Type.Integer({ description: 'Requests that were answered.' }),
-    failed: Type.Integer({ description: 'Requests that ended in an error. Requests that a cancel kept from running are not among them.' })
+    total: Type.Integer({ description: 'Total number of requests in the batch.' }),
+    completed: Type.Integer({ description: 'Number of requests that completed successfully.' }),
+    failed: Type.Integer({
+      description: 'Number of requests that failed. Requests that did not run because of a cancel are not included.'
+    })
   },
-  named('BatchRequestCounts', 'How many requests of the batch stand where.')
+  component('BatchRequestCounts', 'Request counts of the batch, by result.')
 )
 
 export const BatchUsage = Type.Object(
@@ -45,47 +48,59 @@ export const BatchUsage = Type.Object(
     output_tokens_details: Type.Object({ reasoning_tokens: Type.Integer() }, { additionalProperties: true }),
     total_tokens: Type.Integer()
   },
-  { additionalProperties: true, description: 'Tokens used by the requests that completed.' }
+  { additionalProperties: true, description: 'Tokens used by the completed requests.' }
 )
 
-export const BatchMetadata = Type.Record(Type.String(), Type.String(), { description: 'Pairs that the creator of the batch attached to it.' })
+export const BatchMetadata = Type.Record(Type.String(), Type.String(), {
+  description: 'Key-value pairs that the creator of the batch attached to it.'
+})
 
 /**
- * OpenAI's batch object, open to fields that it does not know.
+ * OpenAI's batch object; unknown fields are allowed.
  *
- * OpenAI's document lets only `metadata` be `null`; the answers of OpenAI itself have `null` wherever
- * nothing is to be told yet, so it is allowed there too. The seven required fields never are.
+ * OpenAI's document allows `null` only for `metadata`, but OpenAI's own responses contain `null` for every value that
+ * is not available yet, so all optional fields allow it here. The seven required fields never are `null`.
  */
 export const Batch = Type.Object(
   {
-    id: Type.String({ description: 'The id of the batch, as the caller sent it.' }),
+    id: Type.String({ description: 'The id of the batch, as sent by the caller.' }),
     object: Type.Literal('batch'),
-    endpoint: Type.String({ description: 'The API endpoint that the requests go to; empty when the provider does not tell.' }),
+    endpoint: Type.String({ description: 'The API endpoint of the requests; empty if the provider does not report it.' }),
     model: Nullish(Type.String({ description: 'The model that processes the batch.' })),
     errors: Nullish(Type.Object(
       { object: Nullish(Type.String()), data: Nullish(Type.Array(RefTo(BatchError))) },
-      { additionalProperties: true, description: 'Errors that stopped the batch as a whole.' }
+      { additionalProperties: true, description: 'Errors that stopped the whole batch.' }
     )),
-    input_file_id: Type.String({ description: 'The file of requests; empty when the provider does not tell.' }),
-    completion_window: Type.String({ description: 'The time in which the batch should be processed; empty when the provider does not tell.' }),
-    status: StringEnum(BATCH_STATUSES, { description: 'Where the batch stands.' }),
-    output_file_id: Nullish(Type.String({ description: 'The file of answers to the requests that completed, partial results among them.' })),
-    error_file_id: Nullish(Type.String({ description: 'The file of requests that failed or never ran.' })),
-    created_at: Type.Integer({ description: 'Unix time in whole seconds when the batch was created; 0 when the provider does not tell.' }),
-    in_progress_at: Seconds('started to be processed'),
-    expires_at: Seconds('will expire'),
-    finalizing_at: Seconds('started to be finalized'),
-    completed_at: Seconds('was completed'),
-    failed_at: Seconds('failed'),
-    expired_at: Seconds('expired'),
-    cancelling_at: Seconds('started to be cancelled'),
-    cancelled_at: Seconds('was cancelled'),
+    input_file_id: Type.String({
+      description: 'The id of the input file; empty if the provider does not report it.'
+    }),
+    completion_window: Type.String({
+      description: 'The time frame within which the batch should be processed; empty if the provider does not report it.'
+    }),
+    status: StringEnum(BATCH_STATUSES, { description: 'The current status of the batch.' }),
+    output_file_id: Nullish(Type.String({
+      description: 'The id of the file with the responses of completed requests. It may contain partial results.'
+    })),
+    error_file_id: Nullish(Type.String({ description: 'The id of the file with the requests that failed or did not run.' })),
+    created_at: Type.Integer({
+      description: 'Unix timestamp (in seconds) of when the batch was created; 0 if the provider does not report it.'
+    }),
+    in_progress_at: NullishTimestamp('started processing'),
+    expires_at: NullishTimestamp('will expire'),
+    finalizing_at: NullishTimestamp('started finalizing'),
+    completed_at: NullishTimestamp('was completed'),
+    failed_at: NullishTimestamp('failed'),
+    expired_at: NullishTimestamp('expired'),
+    cancelling_at: NullishTimestamp('started cancelling'),
+    cancelled_at: NullishTimestamp('was cancelled'),
     request_counts: Nullish(RefTo(BatchRequestCounts)),
     usage: Nullish(BatchUsage),
     metadata: Nullish(BatchMetadata),
-    provider_batch: Type.Optional(Type.Unknown({ description: 'The answer of the provider, untouched, where it had another shape than this one.' }))
+    provider_batch: Type.Optional(Type.Unknown({
+      description: 'The unmodified batch object of the provider, if its shape differs from this one.'
+    }))
   },
-  named('Batch', 'A batch of requests, in the shape of OpenAI.')
+  component('Batch', 'A batch of requests, in the shape of OpenAI\'s batch object.')
 )
 
 export type BatchError = Static<typeof BatchError>
@@ -94,5 +109,5 @@ export type Batch = Static<typeof Batch>
 
 const compiled = TypeCompiler.Compile(Batch, [BatchError, BatchRequestCounts])
 
-/** Whether a value is a batch, so that it may be sent as it came. */
+/** Returns whether a value is a valid batch, so that it can be sent to the client unchanged. */
 export const isBatch = (value: unknown): value is Batch => compiled.Check(value)

@@ -1,6 +1,6 @@
 import fc, { type Arbitrary } from 'fast-check'
 
-/** The part of JSON Schema that the documents of this package and of OpenAI use. */
+/** The subset of JSON Schema that this package's document and OpenAI's document use. */
 export interface JsonSchema {
   $ref?: string
   type?: string
@@ -13,7 +13,7 @@ export interface JsonSchema {
   items?: JsonSchema
 }
 
-/** Values that a schema accepts, unknown properties among them where it is open. */
+/** Values that a schema accepts, including unknown properties if it allows them. */
 export function valuesOf (schema: JsonSchema, components: Readonly<Record<string, JsonSchema>>): Arbitrary<unknown> {
   const values = (inner: JsonSchema) => valuesOf(inner, components)
   if (schema.$ref !== undefined) return values(components[schema.$ref.split('/').at(-1) as string] as JsonSchema)
@@ -32,16 +32,19 @@ export function valuesOf (schema: JsonSchema, components: Readonly<Record<string
   }
 }
 
-function objectsOf ({ properties = {}, required = [], additionalProperties = true }: JsonSchema, values: (schema: JsonSchema) => Arbitrary<unknown>): Arbitrary<unknown> {
+function objectsOf (
+  { properties = {}, required = [], additionalProperties = true }: JsonSchema,
+  values: (schema: JsonSchema) => Arbitrary<unknown>
+): Arbitrary<unknown> {
   const known = fc.record(
     Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, values(schema)])),
     { requiredKeys: [...required] }
   )
   if (additionalProperties === false) return known
-  const others = fc.dictionary(
+  const unknown = fc.dictionary(
     fc.string({ minLength: 1 }).filter(name => !Object.hasOwn(properties, name) && name !== '__proto__'),
     additionalProperties === true ? fc.jsonValue() : values(additionalProperties),
     { maxKeys: 2 }
   )
-  return fc.tuple(known, others).map(([first, second]) => ({ ...second, ...first as object }))
+  return fc.tuple(known, unknown).map(([first, second]) => ({ ...second, ...first as object }))
 }
