@@ -176,7 +176,8 @@ const codeSamples = (curlArguments: string, method: string) => [
   {
     lang: 'Shell',
     label: 'curl',
-    source: `curl ${curlArguments} \\\n  -H "x-portkey-provider: openai" \\\n  -H "Authorization: Bearer $OPENAI_API_KEY"`
+    source: [`curl ${curlArguments}`, '-H "x-portkey-provider: openai"', '-H "Authorization: Bearer $OPENAI_API_KEY"']
+      .join(' \\\n  ')
   },
   {
     lang: 'JavaScript',

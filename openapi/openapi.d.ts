@@ -48,7 +48,7 @@ export interface components {
             }) | null;
             /** @description The id of the input file; empty if the provider does not report it. */
             input_file_id: string;
-            /** @description The time frame within which the batch should be processed; empty if the provider does not report it. */
+            /** @description The time frame in which the batch should be processed; empty if the provider does not report it. */
             completion_window: string;
             /**
              * @description The current status of the batch.

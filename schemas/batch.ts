@@ -75,13 +75,15 @@ export const Batch = Type.Object(
       description: 'The id of the input file; empty if the provider does not report it.'
     }),
     completion_window: Type.String({
-      description: 'The time frame within which the batch should be processed; empty if the provider does not report it.'
+      description: 'The time frame in which the batch should be processed; empty if the provider does not report it.'
     }),
     status: StringEnum(BATCH_STATUSES, { description: 'The current status of the batch.' }),
     output_file_id: Nullish(Type.String({
       description: 'The id of the file with the responses of completed requests. It may contain partial results.'
     })),
-    error_file_id: Nullish(Type.String({ description: 'The id of the file with the requests that failed or did not run.' })),
+    error_file_id: Nullish(Type.String({
+      description: 'The id of the file with the requests that failed or did not run.'
+    })),
     created_at: Type.Integer({
       description: 'Unix timestamp (in seconds) of when the batch was created; 0 if the provider does not report it.'
     }),

@@ -9,7 +9,9 @@ import {
   type Batch, type BatchSchemaOptions
 } from '../schemas/index.js'
 import { valuesOf, type JsonSchema } from './support/arbitrary.js'
-import { bodyValidator, cancelOperation, checkOf, document, retrieveOperation, type Documented } from './support/document.js'
+import {
+  bodyValidator, cancelOperation, checkOf, document, retrieveOperation, type Documented
+} from './support/document.js'
 import { renderBothSchemas } from './support/render-schemas.js'
 
 const official = JSON.parse(readFileSync(new URL('data/openai-cancel-batch.json', import.meta.url), 'utf8')) as {
@@ -48,8 +50,8 @@ t.test('every batch that OpenAI\'s schema accepts is a valid batch', async t => 
 t.test('every property of OpenAI\'s schemas exists', async t => {
   const ours = document.components.schemas as Record<string, JsonSchema>
   for (const name of ['Batch', 'BatchError', 'BatchRequestCounts']) {
-    const missing = Object.keys(schemas[name]?.properties ?? {}).filter(key => ours[name]?.properties?.[key] === undefined)
-    t.strictSame(missing, [], name)
+    const properties = Object.keys(schemas[name]?.properties ?? {})
+    t.strictSame(properties.filter(key => ours[name]?.properties?.[key] === undefined), [], name)
     const required = name === 'BatchError' ? [] : schemas[name]?.required ?? []
     t.strictSame(ours[name]?.required ?? [], required, `required properties of ${name}`)
   }

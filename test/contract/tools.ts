@@ -4,28 +4,40 @@ import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
-const binary = (packageName: string, name: string) => {
+function pathOfBinary (packageName: string, name: string): string {
   const folder = new URL(`node_modules/${packageName}/`, import.meta.url)
   const { bin } = JSON.parse(readFileSync(new URL('package.json', folder), 'utf8')) as { bin: Record<string, string> }
   return fileURLToPath(new URL(bin[name] as string, folder))
 }
 
-export interface Run {
+export interface ToolResult {
   readonly passed: boolean
   readonly stdout: string
-  /** All that it printed, but for a banner about the version of Node. */
-  readonly said: string
+  /** All output, without a banner about the version of Node. */
+  readonly output: string
 }
 
-/** Runs a tool of this folder's packages in the root, where no configuration of its own lies. */
-function run (file: string, args: readonly string[]): Promise<Run> {
-  const env = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true', NO_COLOR: '1', FORCE_COLOR: '0', NODE_OPTIONS: '' }
-  return new Promise(resolve => execFile(process.execPath, [file, ...args], { cwd: ROOT, env, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) =>
-    resolve({ passed: error === null, stdout, said: (stdout + stderr).replace(/^ *[╔║╚].*\n/gm, '').trim() })))
+const ENVIRONMENT = {
+  REDOCLY_TELEMETRY: 'off',
+  REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true',
+  NO_COLOR: '1',
+  FORCE_COLOR: '0',
+  NODE_OPTIONS: ''
 }
 
-export const redocly = (...args: string[]) => run(binary('@redocly/cli', 'redocly'), args)
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 
-/** Writes openapi.d.ts, or with `--check` tells whether it is what it would write. */
+/** Runs a tool in the root folder, which has no configuration file that the tool would find by itself. */
+function run (file: string, args: readonly string[]): Promise<ToolResult> {
+  const options = { cwd: ROOT, env: { ...process.env, ...ENVIRONMENT }, maxBuffer: MAX_OUTPUT_BYTES }
+  return new Promise(resolve => execFile(process.execPath, [file, ...args], options, (error, stdout, stderr) =>
+    resolve({ passed: error === null, stdout, output: (stdout + stderr).replace(/^ *[╔║╚].*\n/gm, '').trim() })))
+}
+
+export const redocly = (...args: string[]) => run(pathOfBinary('@redocly/cli', 'redocly'), args)
+
+const TYPES = ['openapi/openapi.json', '-o', 'openapi/openapi.d.ts', '--empty-objects-unknown']
+
+/** Writes openapi.d.ts; with `--check`, reports whether it is up to date. */
 export const openapiTypescript = (...args: string[]) =>
-  run(binary('openapi-typescript', 'openapi-typescript'), ['openapi/openapi.json', '-o', 'openapi/openapi.d.ts', '--empty-objects-unknown', ...args])
+  run(pathOfBinary('openapi-typescript', 'openapi-typescript'), [...TYPES, ...args])

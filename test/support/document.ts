@@ -114,8 +114,9 @@ export function violationsOf (documented: Documented, { statusCode, headers, bod
   const response = documented.operation.responses[key]
   if (response === undefined) return [`status ${statusCode} is not documented`]
   const validate = bodyValidator(documented, key)
+  const mediaType = String(headers['content-type'])
   return [
-    ...headers['content-type'] === 'application/json; charset=utf-8' ? [] : [`content type ${String(headers['content-type'])}`],
+    ...mediaType === 'application/json; charset=utf-8' ? [] : [`content type ${mediaType}`],
     ...Object.entries(response.headers).flatMap(([name, header]) => headerViolations(name, header, headers[name])),
     ...validate(JSON.parse(body)) ? [] : [`${statusCode}: ${ajv.errorsText(validate.errors)} in ${body}`]
   ]
