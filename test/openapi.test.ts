@@ -5,6 +5,7 @@ import swagger from '@fastify/swagger'
 import t from 'tap'
 import { documentOptions, renderDocument } from '../openapi/document.js'
 import { ERROR_STATUS } from '../lib/index.js'
+import { headerReaders, type BatchSchemaOptions } from '../schemas/index.js'
 import { document, operation, PATH, RETRIEVE_PATH, retrieveDocument } from './support/document.js'
 import { renderBothSchemas } from './support/render-schemas.js'
 
@@ -82,11 +83,33 @@ t.test('what every call needs comes first, what only some providers read last', 
   }
 })
 
-t.test('a route without request headers', async t => {
+t.test('routes of other plugins are not annotated', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(swagger, documentOptions({ url: '/', description: 'A test' }))
-  app.get('/hidden', { schema: { hide: true } }, async () => {})
+  app.get('/a', { schema: { hide: true } }, async () => {})
+  app.get('/b', { schema: { hide: true, headers: Type.Object({ 'x-own': Text }) } }, async () => {})
   await app.ready()
   t.match(app.swagger(), { paths: {} })
+  t.equal(headerReaders(Type.Object({ 'x-own': Text })).size, 0)
+})
+
+t.test('a default provider makes the header optional', async t => {
+  const parameterOf = async (options: BatchSchemaOptions) => {
+    const { cancel, retrieve } = await renderBothSchemas(options)
+    const [first, second] = [cancel, retrieve].map(({ operation }) => operation.parameters[1])
+    t.strictSame(first, second, 'in both operations')
+    return first
+  }
+  t.match(await parameterOf({}), { name: 'x-portkey-provider', required: true, example: 'openai' })
+  t.match(await parameterOf({ providers: ['groq', 'openai'] }), {
+    required: true,
+    example: 'groq',
+    schema: { enum: ['groq', 'openai'] }
+  })
+  t.match(await parameterOf({ providers: ['groq', 'openai'], defaultProvider: 'openai' }), {
+    required: false,
+    example: 'openai',
+    description: /Default: `openai`\.$/
+  })
 })
