@@ -45,6 +45,7 @@ export async function createGateway ({ logLevel = 'warn', trustedHosts = [] }: G
       providers: { sandbox: openai({ baseUrl: () => `${originOf(app)}/sandbox/v1`, apiKey: 'sandbox' }), ...builtIn },
       trustedHosts: trustedHosts.flatMap(onLoopbackByHttpToo)
     }),
+    retrieve: true,
     routeOptions: { schema: { security } }
   })
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())

@@ -39,8 +39,15 @@ export interface BatchCancelRouteOptions extends Pick<RouteOptions, HostRouteOpt
     operationId?: string
     /** The security schemes, which must exist in the host's document. @default none */
     security?: ReadonlyArray<Record<string, readonly string[]>>
-    /** Keeps the operation out of the document. @default false */
+    /** Keeps the operations out of the document. @default false */
     hide?: boolean
+    /** The same for the operation of `GET /v1/batches/:id`; tags, security and hide are common to both. */
+    retrieve?: {
+      /** @default `retrieveBatch` */
+      operationId?: string
+      summary?: string
+      description?: string
+    }
   }
 }
 
@@ -121,16 +128,17 @@ const ROUTE_OPTIONS: Rules = {
   schema: OBJECT
 }
 
+const OPERATION: Rules = { operationId: STRING, summary: STRING, description: STRING }
+
 const ROUTE_SCHEMA: Rules = {
   tags: STRINGS,
-  summary: STRING,
-  description: STRING,
-  operationId: STRING,
+  ...OPERATION,
   security: {
     test: value => Array.isArray(value) && value.every(item => isObject(item) && Object.values(item).every(STRINGS.test)),
     expected: 'an array of objects of arrays of strings'
   },
-  hide: BOOLEAN
+  hide: BOOLEAN,
+  retrieve: OBJECT
 }
 
 /** Checks every option once. Throws `FST_BATCH_CANCEL_INVALID_OPTION` with one sentence about the first problem. */
@@ -139,6 +147,7 @@ export function readOptions (options: FastifyBatchCancelOptions & { readonly [kC
   const { retrieve = false, defaultProvider, routeOptions = {}, allow, portkeyConfig = true, onCancelled } = options
   checkOptions('options.routeOptions', routeOptions, ROUTE_OPTIONS)
   checkOptions('options.routeOptions.schema', routeOptions.schema ?? {}, ROUTE_SCHEMA)
+  checkOptions('options.routeOptions.schema.retrieve', routeOptions.schema?.retrieve ?? {}, OPERATION)
   const { engine, close } = readEngine(options)
   checkDefaultProvider(defaultProvider, engine.forwarder)
   if (retrieve && engine.forwarder.retrieve === undefined) {

@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import fp from 'fastify-plugin'
-import { cancelBatchSchema, NAMED_SCHEMAS, type CancelSchemaOptions } from '../schemas/cancel.js'
-import { readOptions, type FastifyBatchCancelOptions, type Settings } from './options.js'
+import { cancelBatchSchema, NAMED_SCHEMAS } from '../schemas/cancel.js'
+import type { BatchSchemaOptions } from '../schemas/request.js'
+import { retrieveBatchSchema } from '../schemas/retrieve.js'
+import { readOptions, type BatchCancelRouteOptions, type FastifyBatchCancelOptions, type Settings } from './options.js'
 import { discardBody } from './route/discard-body.js'
 import { createHandlers, type BatchRoute } from './route/handler.js'
 
@@ -10,31 +12,48 @@ const MAX_BODY_BYTES = 16 * 1024
 
 async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOptions): Promise<void> {
   const settings = readOptions(options)
-  const { schema, onRequest = [], ...routeOptions } = settings.routeOptions
-  const handlers = createHandlers(settings)
+  const { schema, onRequest = [], ...hostOptions } = settings.routeOptions
+  const { onRequest: checkRequest, cancel, retrieve, endWaits } = createHandlers(settings)
+  const schemas = operationSchemas(settings, schema)
 
   for (const named of NAMED_SCHEMAS) if (fastify.getSchema(named.$id as string) === undefined) fastify.addSchema(named)
-  fastify.addHook('preClose', async () => handlers.endWaits())
+  fastify.addHook('preClose', async () => endWaits())
   fastify.addHook('onClose', settings.close)
 
   fastify.removeAllContentTypeParsers()
   fastify.addContentTypeParser('*', discardBody)
 
-  fastify.post<BatchRoute>('/v1/batches/:id/cancel', {
+  const routeOptions = {
     bodyLimit: Math.min(fastify.initialConfig.bodyLimit ?? MAX_BODY_BYTES, MAX_BODY_BYTES),
-    ...routeOptions,
-    schema: { ...cancelBatchSchema(schemaOptions(settings)), ...schema as FastifySchema },
-    onRequest: [...[onRequest].flat(), handlers.onRequest],
-    errorHandler: handlers.errorHandler,
-    // The schemas document the route. Calls are checked when they are read, in the order of the contract; the host's
+    ...hostOptions,
+    onRequest: [...[onRequest].flat(), checkRequest],
+    // The schemas document the routes. Calls are checked when they are read, in the order of the contract; the host's
     // compilers would coerce or strip headers that are passed on, and drop or round fields of a batch.
     validatorCompiler: () => () => true,
     serializerCompiler: () => JSON.stringify
-  }, handlers.cancel)
+  }
+  fastify.post<BatchRoute>('/v1/batches/:id/cancel', { ...routeOptions, ...cancel, schema: schemas.cancel })
+  if (!settings.retrieve) return
+  fastify.get<BatchRoute>('/v1/batches/:id', {
+    ...routeOptions,
+    ...retrieve,
+    schema: schemas.retrieve,
+    exposeHeadRoute: false
+  })
 }
 
-/** What the document says about the request follows from the forwarder, as the checks do. */
-function schemaOptions ({ engine, defaultProvider }: Settings): CancelSchemaOptions {
+/** The schemas of both operations, with what the host says about them. */
+function operationSchemas (settings: Settings, { retrieve, ...schema }: BatchCancelRouteOptions['schema'] = {}) {
+  const options = schemaOptions(settings)
+  const { operationId: _id, summary: _summary, description: _description, ...common } = schema
+  return {
+    cancel: { ...cancelBatchSchema(options), ...schema } as FastifySchema,
+    retrieve: { ...retrieveBatchSchema(options), ...common, ...retrieve } as FastifySchema
+  }
+}
+
+/** What the document says about requests follows from the forwarder, as the checks do. */
+function schemaOptions ({ engine, defaultProvider }: Settings): BatchSchemaOptions {
   const waits = engine.maxWait > 0
   const { providers } = engine.forwarder
   if (providers === undefined) return { defaultProvider, waits }
@@ -43,7 +62,7 @@ function schemaOptions ({ engine, defaultProvider }: Settings): CancelSchemaOpti
     providers: served.map(([name]) => name),
     defaultProvider,
     waits,
-    headers: Object.assign({}, ...served.map(([, { headers }]) => headers))
+    headersByProvider: new Map(served.map(([name, { headers = {} }]) => [name, headers]))
   }
 }
 

@@ -1,4 +1,6 @@
-import { BatchCancelError, FST_BATCH_CANCEL_CLOSED, ProviderError, timedOut } from '../errors.js'
+import {
+  BatchCancelError, FST_BATCH_CANCEL_CLOSED, ProviderError, timedOut, type ErrorCode
+} from '../errors.js'
 import { checkForwarder, type CheckedBatch } from '../forwarder/check-forwarder.js'
 import { createCall, endCall } from '../forwarder/lifetime.js'
 import type { BatchCall, BatchForwarder } from '../forwarder/types.js'
@@ -78,7 +80,11 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
   async function retrieve (engineCall: EngineCall): Promise<EngineResult> {
     const found = { source: 'retrieved', accepted: false } as const
     const work = start(engineCall, async operation => ({ ...await retrieveBatch(operation), ...found }))
-    return await finish(engineCall, work, (read, seen) => ({ ...read, ...seen }))
+    try {
+      return await finish(engineCall, work, (read, seen) => ({ ...read, ...seen }))
+    } catch (error) {
+      throw asReadError(error)
+    }
   }
 
   /** Starts the work of an operation, which goes on to its end whether anybody waits for it or not. */
@@ -182,6 +188,22 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
   }
 
   return { forwarder, maxWait: pollers === undefined ? 0 : maxWait, cancel, retrieve, settled, close }
+}
+
+/** The messages of errors of a read that belongs to no cancel. */
+const READ_MESSAGES: Partial<Record<ErrorCode, string>> = {
+  internal_error: 'Internal error',
+  upstream_unreachable: 'The provider could not be reached.',
+  upstream_invalid_response: 'The provider returned a response that is not a batch.',
+  upstream_timeout: 'The provider did not respond in time.'
+}
+
+/** The error of a read, which says nothing about a cancel. */
+function asReadError (error: unknown): unknown {
+  const message = error instanceof BatchCancelError ? READ_MESSAGES[error.code] : undefined
+  if (message === undefined) return error
+  const { code, attempts, reads } = error as BatchCancelError
+  return Object.assign(new BatchCancelError(code, message, { cause: error }), { attempts, reads })
 }
 
 const notPrepared = () => new BatchCancelError(

@@ -1,11 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CancelParams } from '../../schemas/cancel.js'
 import type { Engine, EngineCall, EngineResult } from '../cancel/engine.js'
+import { failureKind } from '../cancel/outcome.js'
 import { publishCall } from '../diagnostics.js'
-import { BatchCancelError } from '../errors.js'
+import { BatchCancelError, type CallError } from '../errors.js'
 import type { Batch, BatchCall } from '../forwarder/types.js'
 import { redactError, secretsIn } from '../redact.js'
-import { callErrorResponse, hostErrorResponse, isCallError, type ErrorResult } from './error-response.js'
+import { callErrorResponse, hostErrorResponse, isCallError } from './error-response.js'
 import { clientLimit, preferredWait } from './prefer.js'
 import { clientRetries, createCallReader, type ResolvedProvider } from './read-call.js'
 import { sendResponse, type RouteResponse } from './reply.js'
@@ -48,13 +49,11 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
     done()
   }
 
-  const cancel = (request: Request, reply: Reply) => respond(request, reply, async call => {
+  async function cancelBatch (call: EngineCall): Promise<EngineResult> {
     const result = await engine.cancel({ ...call, ...clientRetries(call.headers) })
     if (result.accepted && onCancelled !== undefined) notify(onCancelled, result, call)
     return result
-  })
-
-  const retrieve = (request: Request, reply: Reply) => respond(request, reply, call => engine.retrieve(call))
+  }
 
   async function respond (
     request: Request,
@@ -100,12 +99,17 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
     }
   }
 
-  function errorHandler (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  /** @param describe what the log says about an error of a call */
+  const errorHandler = (describe: (error: CallError) => string) => function handleError (
+    error: unknown,
+    request: FastifyRequest,
+    reply: FastifyReply
+  ): FastifyReply {
     const provider = states.get(request)?.resolved.provider
     const response = isCallError(error)
       ? callErrorResponse(error, provider)
       : hostErrorResponse(error, reply.statusCode)
-    const message = outcomeMessage(error, response)
+    const message = isCallError(error) ? describe(error) : 'the call was refused before anything was sent'
     const err = redactError(error, secretsIn(request.headers))
     if (response.status >= 500) request.log.error({ err }, message)
     else request.log.info({ err }, message)
@@ -136,7 +140,18 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
     for (const stop of waits) stop()
   }
 
-  return { onRequest, cancel, retrieve, errorHandler, endWaits }
+  return {
+    onRequest,
+    endWaits,
+    cancel: {
+      handler: (request: Request, reply: Reply) => respond(request, reply, cancelBatch),
+      errorHandler: errorHandler(describeCancel)
+    },
+    retrieve: {
+      handler: (request: Request, reply: Reply) => respond(request, reply, call => engine.retrieve(call)),
+      errorHandler: errorHandler(() => 'the batch was not retrieved')
+    }
+  }
 }
 
 function successResponse ({ json, headers, source, attempts, retryAfter }: EngineResult): RouteResponse {
@@ -187,10 +202,5 @@ async function notify (
 }
 
 /** What the log may claim: that a batch was not cancelled is known only if nothing was sent or the provider said so. */
-function outcomeMessage (error: unknown, { status }: ErrorResult): string {
-  if (!isCallError(error)) return 'the call was refused before anything was sent'
-  if (error instanceof BatchCancelError) {
-    return error.outcome === 'unknown' ? 'the outcome of the cancel is not known' : 'the batch was not cancelled'
-  }
-  return status >= 500 ? 'the outcome of the cancel is not known' : 'the batch was not cancelled'
-}
+const describeCancel = (error: CallError): string =>
+  failureKind(error) === 'unknown' ? 'the outcome of the cancel is not known' : 'the batch was not cancelled'
