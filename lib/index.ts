@@ -29,7 +29,15 @@ export { google } from './providers/google.js'
 export { mistral } from './providers/mistral.js'
 export { novita } from './providers/novita.js'
 export { openai } from './providers/openai.js'
-export type { Place, Provider, ProviderOptions, UnsupportedProvider, Resolvable, Target, UpstreamRequest } from './providers/provider.js'
+export type {
+  Place,
+  Provider,
+  ProviderOptions,
+  UnsupportedProvider,
+  Resolvable,
+  Target,
+  UpstreamRequest
+} from './providers/provider.js'
 export { together } from './providers/together.js'
 export { vertex, type VertexOptions } from './providers/vertex.js'
 export { watsonx, type WatsonxOptions } from './providers/watsonx.js'

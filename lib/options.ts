@@ -124,7 +124,10 @@ const ROUTE_OPTIONS: Rules = {
   config: OBJECT,
   constraints: OBJECT,
   logLevel: STRING,
-  bodyLimit: { test: value => Number.isInteger(value) && value as number >= 1, expected: 'a whole number of bytes from 1' },
+  bodyLimit: {
+    test: value => Number.isInteger(value) && value as number >= 1,
+    expected: 'a whole number of bytes from 1'
+  },
   schema: OBJECT
 }
 
@@ -134,7 +137,8 @@ const ROUTE_SCHEMA: Rules = {
   tags: STRINGS,
   ...OPERATION,
   security: {
-    test: value => Array.isArray(value) && value.every(item => isObject(item) && Object.values(item).every(STRINGS.test)),
+    test: value => Array.isArray(value) &&
+      value.every(item => isObject(item) && Object.values(item).every(STRINGS.test)),
     expected: 'an array of objects of arrays of strings'
   },
   hide: BOOLEAN,
@@ -159,7 +163,9 @@ export function readOptions (options: FastifyBatchCancelOptions & { readonly [kC
 const ENGINE_OPTIONS = ['forward', 'timeout', 'maxWait'] as const
 
 /** The engine of the host, or one for this registration alone. */
-function readEngine (options: FastifyBatchCancelOptions & { readonly [kClock]?: Clock }): Pick<Settings, 'engine' | 'close'> {
+function readEngine (options: FastifyBatchCancelOptions & {
+  readonly [kClock]?: Clock
+}): Pick<Settings, 'engine' | 'close'> {
   const shared = engineOf(options.canceller)
   if (shared !== undefined) {
     const conflict = ENGINE_OPTIONS.find(name => options[name] !== undefined)

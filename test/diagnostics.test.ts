@@ -12,7 +12,11 @@ t.test('every call is reported, without a secret', async t => {
   const answers = [new ProviderError(503, { message: 'busy' }), BATCH]
   const app = await buildWithoutPauses(t, {
     forward: {
-      async cancel () { const answer = answers.shift(); if (answer instanceof Error) throw answer; return answer ?? { ...BATCH, status: 'completed' } },
+      async cancel () {
+        const answer = answers.shift()
+        if (answer instanceof Error) throw answer
+        return answer ?? { ...BATCH, status: 'completed' }
+      },
       async retrieve () { return { ...BATCH, status: 'in_progress' } }
     }
   })

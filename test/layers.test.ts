@@ -39,7 +39,9 @@ const nameOf = (target: string) => LAYERS[layerOf(target)]?.layer ?? target
 
 async function importsOf (file: string): Promise<Import[]> {
   const text = await readFile(join(ROOT, file), 'utf8')
-  const targets = [...text.matchAll(/(?:from|import) '([^']+)'|import\('([^']+)'\)/g)].map(match => match[1] ?? match[2] as string)
+  const targets = [
+    ...text.matchAll(/(?:from|import) '([^']+)'|import\('([^']+)'\)/g)
+  ].map(match => match[1] ?? match[2] as string)
   return targets.map(target => ({
     from: file,
     to: target.startsWith('.') ? normalize(join(dirname(file), target)).replace(/\.js$/, '.ts') : target
@@ -78,7 +80,9 @@ t.test('no two files import each other, directly or through others', async t => 
   const cycles: string[] = []
 
   function visit (file: string, path: readonly string[]): void {
-    if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].map(name => relative('.', name)).join(' > '))
+    if (path.includes(file)) {
+      cycles.push([...path.slice(path.indexOf(file)), file].map(name => relative('.', name)).join(' > '))
+    }
     if (path.includes(file) || done.has(file)) return
     for (const target of next.get(file) ?? []) visit(target, [...path, file])
     done.add(file)

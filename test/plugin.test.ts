@@ -2,7 +2,15 @@ import swagger from '@fastify/swagger'
 import { Type } from '@sinclair/typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
-import batchCancel, { BatchCancelError, fastifyBatchCancel, forwardToProviders, openai, type Batch, type BatchCall, type FastifyBatchCancelOptions } from '../lib/index.js'
+import batchCancel, {
+  BatchCancelError,
+  fastifyBatchCancel,
+  forwardToProviders,
+  openai,
+  type Batch,
+  type BatchCall,
+  type FastifyBatchCancelOptions
+} from '../lib/index.js'
 import { BATCH, batch, buildWithoutPauses, cancel } from './support/app.js'
 import { breaches } from './support/document.js'
 
@@ -18,12 +26,36 @@ t.test('one line registers the route', async t => {
 t.test('returns the batch of the forwarder and where it comes from', async t => {
   let seen: BatchCall | undefined
   let aborted: boolean | undefined
-  const app = await buildWithoutPauses(t, { forward: async call => { seen = call; aborted = call.signal.aborted; return batch({ ...BATCH, extra: 1.5 } as Batch) } })
-  const response = await cancel(app, { id: 'a/b c', headers: { 'x-portkey-provider': 'my-own', 'x-portkey-trace-id': 't-1' } })
-  t.match(response, { statusCode: 200, headers: { 'x-portkey-provider': 'my-own', 'x-portkey-trace-id': 't-1', 'x-batch-source': 'provider', 'x-portkey-retry-attempt-count': '0', 'x-request-id': /^req-/ } })
+  const app = await buildWithoutPauses(t, {
+    forward: async call => {
+      seen = call
+      aborted = call.signal.aborted
+      return batch({ ...BATCH, extra: 1.5 } as Batch)
+    }
+  })
+  const response = await cancel(app, {
+    id: 'a/b c',
+    headers: { 'x-portkey-provider': 'my-own', 'x-portkey-trace-id': 't-1' }
+  })
+  t.match(response, {
+    statusCode: 200,
+    headers: {
+      'x-portkey-provider': 'my-own',
+      'x-portkey-trace-id': 't-1',
+      'x-batch-source': 'provider',
+      'x-portkey-retry-attempt-count': '0',
+      'x-request-id': /^req-/
+    }
+  })
   t.strictSame(response.json(), { ...BATCH, extra: 1.5 })
   t.strictSame(breaches(response), [])
-  t.match(seen, { batchId: 'a/b c', provider: 'my-own', headers: { 'x-portkey-trace-id': 't-1' }, request: { method: 'POST' }, signal: AbortSignal })
+  t.match(seen, {
+    batchId: 'a/b c',
+    provider: 'my-own',
+    headers: { 'x-portkey-trace-id': 't-1' },
+    request: { method: 'POST' },
+    signal: AbortSignal
+  })
   t.strictSame([aborted, seen?.signal.aborted], [false, true], 'the signal aborts at the end of the call')
 })
 
@@ -32,61 +64,127 @@ t.test('each invalid option is refused at registration, in one sentence', async 
     [{ forward: 5 }, 'options.forward must be a function or an object with a function cancel.'],
     [{ forward: { retrieve: forward } }, 'options.forward must be a function or an object with a function cancel.'],
     [{ forward: { cancel: forward, retrieve: 5 } }, 'options.forward.retrieve must be a function.'],
-    [{ forward: { cancel: forward, providers: {} } }, 'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'],
+    [
+      { forward: { cancel: forward, providers: {} } },
+      'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'
+    ],
     [{ defaultProvider: '' }, 'options.defaultProvider must be the name of a provider.'],
     [{ defaultProvider: 'opnai' }, /^options\.defaultProvider must be one of openai, groq, /],
-    [{ defaultProvider: 'fireworks-ai' }, 'options.defaultProvider must not be \'fireworks-ai\': its only way to stop a batch is to delete the job and its record.'],
+    [
+      { defaultProvider: 'fireworks-ai' },
+      'options.defaultProvider must not be \'fireworks-ai\': its only way to stop a batch is to delete the ' +
+        'job and its record.'
+    ],
     [{ timeout: 0 }, 'options.timeout must be whole milliseconds from 1 to 2147483647.'],
     [{ timeout: '30' }, 'options.timeout must be whole milliseconds from 1 to 2147483647.'],
     [{ maxWait: -1 }, 'options.maxWait must be whole milliseconds from 0 to 2147483647.'],
     [{ forward: { cancel: forward, shareKey: 'k' } }, 'options.forward.shareKey must be a function.'],
-    [{ forward: { cancel: forward, providers: new Map([['ü', {}]]) } }, 'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'],
+    [
+      { forward: { cancel: forward, providers: new Map([['ü', {}]]) } },
+      'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'
+    ],
     [{ onCancelled: true }, 'options.onCancelled must be a function.'],
-    [{ defaultprovider: 'openai' }, 'Unknown option \'defaultprovider\' in options. Did you mean \'defaultProvider\'? Valid options: forward, canceller, retrieve, defaultProvider, timeout, maxWait, routeOptions, allow, portkeyConfig, onCancelled.'],
+    [
+      { defaultprovider: 'openai' },
+      'Unknown option \'defaultprovider\' in options. Did you mean \'defaultProvider\'? Valid options: forward, ' +
+        'canceller, retrieve, defaultProvider, timeout, maxWait, routeOptions, allow, portkeyConfig, onCancelled.'
+    ],
     [{ routeOptions: [] }, 'options.routeOptions must be an object.'],
-    [{ routeOptions: { handler: forward } }, /^Unknown option 'handler' in options\.routeOptions\. Valid options: onRequest, /],
+    [
+      { routeOptions: { handler: forward } },
+      /^Unknown option 'handler' in options\.routeOptions\. Valid options: onRequest, /
+    ],
     [{ routeOptions: { errorHandler: forward } }, /^Unknown option 'errorHandler' in options\.routeOptions\./],
-    [{ routeOptions: { onRequest: 'auth' } }, 'options.routeOptions.onRequest must be a function or an array of functions.'],
-    [{ routeOptions: { preHandler: [forward, 'auth'] } }, 'options.routeOptions.preHandler must be a function or an array of functions.'],
+    [
+      { routeOptions: { onRequest: 'auth' } },
+      'options.routeOptions.onRequest must be a function or an array of functions.'
+    ],
+    [
+      { routeOptions: { preHandler: [forward, 'auth'] } },
+      'options.routeOptions.preHandler must be a function or an array of functions.'
+    ],
     [{ routeOptions: { bodyLimit: 0 } }, 'options.routeOptions.bodyLimit must be a whole number of bytes from 1.'],
     [{ routeOptions: { logLevel: 1 } }, 'options.routeOptions.logLevel must be a string.'],
     [{ routeOptions: { schema: { response: {} } } }, /^Unknown option 'response' in options\.routeOptions\.schema\./],
     [{ routeOptions: { schema: { tags: 'Batch' } } }, 'options.routeOptions.schema.tags must be an array of strings.'],
-    [{ routeOptions: { schema: { security: ['bearer'] } } }, 'options.routeOptions.schema.security must be an array of objects of arrays of strings.'],
+    [
+      { routeOptions: { schema: { security: ['bearer'] } } },
+      'options.routeOptions.schema.security must be an array of objects of arrays of strings.'
+    ],
     [{ routeOptions: { schema: { hide: 'yes' } } }, 'options.routeOptions.schema.hide must be a boolean.']
   ]
   for (const [options, message] of bad) {
     const app = Fastify()
-    await t.rejects(async () => { await app.register(batchCancel, options as FastifyBatchCancelOptions) }, { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: message as string }, JSON.stringify(options))
+    await t.rejects(
+      async () => { await app.register(batchCancel, options as FastifyBatchCancelOptions) },
+      { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: message as string },
+      JSON.stringify(options)
+    )
   }
 })
 
 t.test('so is each invalid option of forwardToProviders and of a provider', async t => {
-  for (const [make, message] of [
-    [() => forwardToProviders({ providers: [] as never }), 'providers should be an object of providers by name.'],
-    [() => forwardToProviders({ providers: { mine: {} as never } }), 'providers[\'mine\'] should be a provider, such as openai() makes one.'],
-    [() => forwardToProviders({ trustedHosts: 'llm.example.com' as never }), 'trustedHosts should be an array of hosts.'],
-    [() => forwardToProviders({ trustedHosts: ['ftp://llm.example.com'] }), /^trustedHosts should hold hosts such as/],
-    [() => forwardToProviders({ trustedHosts: ['llm.example.com/v1'] }), /'llm.example.com\/v1' is neither\.$/],
-    [() => forwardToProviders({ trustedHosts: [5 as never] }), /'5' is neither\.$/],
-    [() => openai({ baseUrl: 'ftp://llm.example.com' }), /^openai\(\{ baseUrl \}\) should be a function or an http or https URL/],
-    [() => openai({ baseUrl: 'https://key@llm.example.com' }), /^openai\(\{ baseUrl \}\)/],
-    [() => openai({ baseUrl: 5 as never }), /^openai\(\{ baseUrl \}\)/],
-    [() => openai({ apiKey: '' }), 'openai({ apiKey }) should be a function or a string of visible ASCII characters.'],
-    [() => openai({ apiKey: 'two words' }), /^openai\(\{ apiKey \}\)/],
-    [() => openai({ apiKey: 5 as never }), /^openai\(\{ apiKey \}\)/]
-  ] as Array<[() => unknown, string | RegExp]>) t.throws(make, { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: message as string }, String(message))
+  for (const { make, message } of [
+    {
+      make: () => forwardToProviders({ providers: [] as never }),
+      message: 'providers should be an object of providers by name.'
+    },
+    {
+      make: () => forwardToProviders({ providers: { mine: {} as never } }),
+      message: 'providers[\'mine\'] should be a provider, such as openai() makes one.'
+    },
+    {
+      make: () => forwardToProviders({ trustedHosts: 'llm.example.com' as never }),
+      message: 'trustedHosts should be an array of hosts.'
+    },
+    {
+      make: () => forwardToProviders({ trustedHosts: ['ftp://llm.example.com'] }),
+      message: /^trustedHosts should hold hosts such as/
+    },
+    {
+      make: () => forwardToProviders({ trustedHosts: ['llm.example.com/v1'] }),
+      message: /'llm.example.com\/v1' is neither\.$/
+    },
+    { make: () => forwardToProviders({ trustedHosts: [5 as never] }), message: /'5' is neither\.$/ },
+    {
+      make: () => openai({ baseUrl: 'ftp://llm.example.com' }),
+      message: /^openai\(\{ baseUrl \}\) should be a function or an http or https URL/
+    },
+    { make: () => openai({ baseUrl: 'https://key@llm.example.com' }), message: /^openai\(\{ baseUrl \}\)/ },
+    { make: () => openai({ baseUrl: 5 as never }), message: /^openai\(\{ baseUrl \}\)/ },
+    {
+      make: () => openai({ apiKey: '' }),
+      message: 'openai({ apiKey }) should be a function or a string of visible ASCII characters.'
+    },
+    { make: () => openai({ apiKey: 'two words' }), message: /^openai\(\{ apiKey \}\)/ },
+    { make: () => openai({ apiKey: 5 as never }), message: /^openai\(\{ apiKey \}\)/ }
+  ] as Array<{ make: () => unknown, message: string | RegExp }>) {
+    t.throws(make, {
+      code: 'FST_BATCH_CANCEL_INVALID_OPTION',
+      message: message as string
+    }, String(message))
+  }
 })
 
 t.test('the host is not changed, and does not change the route', async t => {
   const hosts: Record<string, (app: FastifyInstance) => void> = {
-    'an error handler': app => { app.setErrorHandler((error: Error, _request, reply) => reply.code(418).send({ host: error.message })) },
+    'an error handler': app => {
+      app.setErrorHandler((error: Error, _request, reply) => reply.code(418).send({ host: error.message }))
+    },
     'a JSON parser': app => {
       app.removeContentTypeParser('application/json')
-      app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, _body, done) => done(null, { host: 'parsed' }))
+      app.addContentTypeParser(
+        'application/json',
+        { parseAs: 'string' },
+        (_request, _body, done) => done(null, { host: 'parsed' })
+      )
     },
     'compilers that refuse our schemas': app => {
-      app.setValidatorCompiler(({ schema }) => { if ('properties' in (schema as object)) throw new Error('no TypeBox here'); return () => true })
+      app.setValidatorCompiler(({ schema }) => {
+        if ('properties' in (schema as object)) {
+          throw new Error('no TypeBox here')
+        } return () => true
+      })
       app.setSerializerCompiler(() => { throw new Error('no JSON Schema here') })
     },
     'a formatter of schema errors': app => { app.setSchemaErrorFormatter(() => new Error('host')) },
@@ -96,13 +194,25 @@ t.test('the host is not changed, and does not change the route', async t => {
     'a decorator': app => { app.decorateRequest('batch', null) }
   }
   for (const [what, prepare] of Object.entries(hosts)) {
-    const app = Fastify({ ajv: { customOptions: { removeAdditional: 'all', coerceTypes: 'array', useDefaults: true } } })
+    const app = Fastify({
+      ajv: { customOptions: { removeAdditional: 'all', coerceTypes: 'array', useDefaults: true } }
+    })
     t.teardown(() => app.close())
     prepare(app)
     let authorization: unknown
-    await app.register(batchCancel, { prefix: '/llm', defaultProvider: 'x', forward: async ({ headers }) => { authorization = headers.authorization; return batch({ id: 'b', more: { deep: 1.25 } } as Partial<Batch>) } })
+    await app.register(batchCancel, {
+      prefix: '/llm',
+      defaultProvider: 'x',
+      forward: async ({ headers }) => {
+        authorization = headers.authorization
+        return batch({ id: 'b', more: { deep: 1.25 } } as Partial<Batch>)
+      }
+    })
 
-    const ok = await cancel(app, { prefix: '/llm', headers: { authorization: 'Bearer k', 'content-type': 'application/json' } })
+    const ok = await cancel(app, {
+      prefix: '/llm',
+      headers: { authorization: 'Bearer k', 'content-type': 'application/json' }
+    })
     t.match(ok, { statusCode: 200, headers: { 'content-type': 'application/json; charset=utf-8' } }, what)
     t.match(ok.json(), { id: 'b', more: { deep: 1.25 } }, what)
     t.equal(authorization, 'Bearer k', what)
@@ -118,25 +228,62 @@ t.test('the host is not changed, and does not change the route', async t => {
   await app.register(batchCancel, { forward })
   app.post('/host', async ({ body }) => body)
   app.post('/fails', async () => { throw new Error('mine') })
-  t.strictSame((await app.inject({ method: 'POST', url: '/host', payload: { a: 1 } })).json(), { host: 'parsed' }, 'the host\'s parser still parses')
-  t.match(await app.inject({ method: 'POST', url: '/fails' }), { statusCode: 418, body: '{"host":"mine"}' }, 'the host\'s error handler still handles')
+  t.strictSame(
+    (await app.inject({ method: 'POST', url: '/host', payload: { a: 1 } })).json(),
+    { host: 'parsed' },
+    'the host\'s parser still parses'
+  )
+  t.match(
+    await app.inject({ method: 'POST', url: '/fails' }),
+    { statusCode: 418, body: '{"host":"mine"}' },
+    'the host\'s error handler still handles'
+  )
   t.strictSame(Object.keys(app.getSchemas()), [], 'no schema leaks')
 })
 
 t.test('two registrations live side by side, in one document', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
-  await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'host', version: '1' }, components: { securitySchemes: { own: { type: 'http', scheme: 'basic' } } } } })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'host', version: '1' },
+      components: { securitySchemes: { own: { type: 'http', scheme: 'basic' } } }
+    }
+  })
   await app.register(batchCancel, { prefix: '/a', forward: async () => batch({ id: 'a' }), defaultProvider: 'x' })
-  await app.register(batchCancel, { prefix: '/b', forward: async () => batch({ id: 'b' }), defaultProvider: 'x', routeOptions: { schema: { operationId: 'cancelB', tags: ['Mine'], security: [{ own: [] }], summary: 'Stop', description: 'Stops.' } } })
-  await app.register(batchCancel, { prefix: '/c', forward: async () => batch({ id: 'c' }), routeOptions: { schema: { hide: true } } })
+  await app.register(batchCancel, {
+    prefix: '/b',
+    forward: async () => batch({ id: 'b' }),
+    defaultProvider: 'x',
+    routeOptions: {
+      schema: {
+        operationId: 'cancelB',
+        tags: ['Mine'],
+        security: [{ own: [] }],
+        summary: 'Stop',
+        description: 'Stops.'
+      }
+    }
+  })
+  await app.register(batchCancel, {
+    prefix: '/c',
+    forward: async () => batch({ id: 'c' }),
+    routeOptions: { schema: { hide: true } }
+  })
   await app.ready()
   t.match((await cancel(app, { prefix: '/a' })).json(), { id: 'a' })
   t.match((await cancel(app, { prefix: '/b' })).json(), { id: 'b' })
   const { paths = {} } = JSON.parse(JSON.stringify(app.swagger()))
   t.strictSame(Object.keys(paths), ['/a/v1/batches/{id}/cancel', '/b/v1/batches/{id}/cancel'])
   t.match(paths['/a/v1/batches/{id}/cancel'].post, { operationId: 'cancelBatch', tags: ['Batch'] })
-  t.match(paths['/b/v1/batches/{id}/cancel'].post, { operationId: 'cancelB', tags: ['Mine'], security: [{ own: [] }], summary: 'Stop', description: 'Stops.' })
+  t.match(paths['/b/v1/batches/{id}/cancel'].post, {
+    operationId: 'cancelB',
+    tags: ['Mine'],
+    security: [{ own: [] }],
+    summary: 'Stop',
+    description: 'Stops.'
+  })
 })
 
 t.test('the document requires a provider only if there is no default', async t => {
@@ -147,7 +294,8 @@ t.test('the document requires a provider only if there is no default', async t =
     await app.register(batchCancel, options)
     await app.ready()
     const { paths } = JSON.parse(JSON.stringify(app.swagger()))
-    return paths['/v1/batches/{id}/cancel'].post.parameters.find(({ name }: { name: string }) => name === 'x-portkey-provider')
+    return paths['/v1/batches/{id}/cancel'].post.parameters.find(({ name }: { name: string }) =>
+      name === 'x-portkey-provider')
   }
   t.match(await parameterOf({}), { required: true, example: 'openai', schema: { enum: ['openai', 'groq'] } })
   t.match(await parameterOf({ defaultProvider: 'groq' }), { required: false, example: 'groq' })
@@ -160,7 +308,17 @@ t.test('the host\'s hooks run in their order, and their errors keep status and h
   const app = await buildWithoutPauses(t, {
     defaultProvider: 'x',
     forward: async () => { order.push('cancel'); return BATCH },
-    routeOptions: { onRequest: note('onRequest'), preValidation: [note('preValidation')], preHandler: note('preHandler'), onSend: note('onSend'), onResponse: note('onResponse'), config: { mine: true }, logLevel: 'silent', bodyLimit: 10, constraints: {} }
+    routeOptions: {
+      onRequest: note('onRequest'),
+      preValidation: [note('preValidation')],
+      preHandler: note('preHandler'),
+      onSend: note('onSend'),
+      onResponse: note('onResponse'),
+      config: { mine: true },
+      logLevel: 'silent',
+      bodyLimit: 10,
+      constraints: {}
+    }
   })
   await cancel(app)
   t.strictSame(order, ['onRequest', 'preValidation', 'preHandler', 'cancel', 'onSend', 'onResponse'])
@@ -169,18 +327,49 @@ t.test('the host\'s hooks run in their order, and their errors keep status and h
   t.notOk(order.includes('preHandler'), 'a preHandler sees only calls that can be made')
   t.match(await cancel(app, { payload: 'x'.repeat(11) }), { statusCode: 413 })
 
-  const refusing = (refuse: (reply: { header: (name: string, value: string) => unknown, code: (status: number) => unknown }) => unknown) => buildWithoutPauses(t, { forward, routeOptions: { onRequest: async (_request, reply) => { throw refuse(reply) } } })
-  for (const [refuse, expected] of [
-    [() => Object.assign(new Error('Log in'), { statusCode: 401, code: 'AUTH' }), { statusCode: 401, error: { message: 'Log in', type: 'invalid_request_error', code: 'AUTH' } }],
-    [reply => { reply.header('retry-after', '7'); return Object.assign(new Error('Slow down'), { statusCode: 429 }) }, { statusCode: 429, headers: { 'retry-after': '7' }, error: { message: 'Slow down', code: null } }],
-    [reply => { reply.code(403); return new Error('Not you') }, { statusCode: 403, error: { message: 'Not you' } }],
-    [() => Object.assign(new Error('Under pressure'), { statusCode: 503 }), { statusCode: 503, error: { message: 'Under pressure', type: 'server_error' } }],
-    [() => new Error('password is hunter2'), { statusCode: 500, error: { message: 'Internal error', code: 'internal_error' } }],
-    [() => Object.assign(new Error('odd'), { statusCode: 200 }), { statusCode: 500, error: { message: 'Internal error' } }],
-    [() => null, { statusCode: 500, error: { message: 'Internal error' } }],
-    [() => 'text', { statusCode: 500, error: { message: 'Internal error' } }],
-    [() => new BatchCancelError('missing_credentials', 'No key'), { statusCode: 401, error: { message: 'No key', code: 'missing_credentials' } }]
-  ] as Array<[Parameters<typeof refusing>[0], { statusCode: number, headers?: object, error: object }]>) {
+  const refusing = (refuse: (reply: {
+    header: (name: string, value: string) => unknown
+    code: (status: number) => unknown
+  }) => unknown) =>
+    buildWithoutPauses(t, { forward, routeOptions: { onRequest: async (_request, reply) => { throw refuse(reply) } } })
+  for (const { refuse, expected } of [
+    {
+      refuse: () => Object.assign(new Error('Log in'), { statusCode: 401, code: 'AUTH' }),
+      expected: { statusCode: 401, error: { message: 'Log in', type: 'invalid_request_error', code: 'AUTH' } }
+    },
+    {
+      refuse: reply => {
+        reply.header('retry-after', '7')
+        return Object.assign(new Error('Slow down'), { statusCode: 429 })
+      },
+      expected: { statusCode: 429, headers: { 'retry-after': '7' }, error: { message: 'Slow down', code: null } }
+    },
+    {
+      refuse: reply => { reply.code(403); return new Error('Not you') },
+      expected: { statusCode: 403, error: { message: 'Not you' } }
+    },
+    {
+      refuse: () => Object.assign(new Error('Under pressure'), { statusCode: 503 }),
+      expected: { statusCode: 503, error: { message: 'Under pressure', type: 'server_error' } }
+    },
+    {
+      refuse: () => new Error('password is hunter2'),
+      expected: { statusCode: 500, error: { message: 'Internal error', code: 'internal_error' } }
+    },
+    {
+      refuse: () => Object.assign(new Error('odd'), { statusCode: 200 }),
+      expected: { statusCode: 500, error: { message: 'Internal error' } }
+    },
+    { refuse: () => null, expected: { statusCode: 500, error: { message: 'Internal error' } } },
+    { refuse: () => 'text', expected: { statusCode: 500, error: { message: 'Internal error' } } },
+    {
+      refuse: () => new BatchCancelError('missing_credentials', 'No key'),
+      expected: { statusCode: 401, error: { message: 'No key', code: 'missing_credentials' } }
+    }
+  ] as Array<{
+    refuse: Parameters<typeof refusing>[0]
+    expected: { statusCode: number, headers?: object, error: object }
+  }>) {
     const response = await cancel(await refusing(refuse))
     const { error, ...expectedHead } = expected
     t.match(response, expectedHead, JSON.stringify(error))
@@ -198,13 +387,31 @@ t.test('a request id that no header can carry is replaced', async t => {
     t.strictSame([...breaches(ok), ...breaches(bad)], [])
     return [ok, bad].map(response => [response.headers['x-request-id'], response.headers['x-portkey-trace-id']])
   }
-  for (const id of ['\n', 'a\r\nset-cookie: a=b', 'ü', 'a b', '', 'x'.repeat(129), 'x'.repeat(10_000), { a: 1 }, Object.create(null), Symbol('id'), null, undefined]) {
+  for (const id of [
+    '\n',
+    'a\r\nset-cookie: a=b',
+    'ü',
+    'a b',
+    '',
+    'x'.repeat(129),
+    'x'.repeat(10_000),
+    { a: 1 },
+    Object.create(null),
+    Symbol('id'),
+    null,
+    undefined
+  ]) {
     for (const [requestId, traceId] of await idsOf(id)) {
       t.match(requestId, OWN)
       t.equal(traceId, requestId, 'one for both')
     }
   }
-  for (const id of ['req-1', '~!x', 'x'.repeat(128), 7]) t.strictSame(await idsOf(id), [[String(id), String(id)], [String(id), String(id)]])
+  for (const id of ['req-1', '~!x', 'x'.repeat(128), 7]) {
+    t.strictSame(await idsOf(id), [
+      [String(id), String(id)],
+      [String(id), String(id)]
+    ])
+  }
   for (const [requestId, traceId] of await idsOf('\n', { 'x-portkey-trace-id': 't-1' })) {
     t.match(requestId, OWN)
     t.equal(traceId, 't-1')
@@ -233,21 +440,48 @@ t.test('onCancelled is called for every cancel that the provider accepted, and c
   t.equal((await cancel(app)).statusCode, 200, 'it was cancelling already')
   t.equal(heard.length, 1)
 
-  const quiet = await buildWithoutPauses(t, { defaultProvider: 'x', forward, onCancelled: ({ batchId }) => { heard.push(batchId) } }, { logger })
+  const quiet = await buildWithoutPauses(t, {
+    defaultProvider: 'x',
+    forward,
+    onCancelled: ({ batchId }) => { heard.push(batchId) }
+  }, { logger })
   t.equal((await cancel(quiet)).statusCode, 200)
   t.strictSame([heard.length, heard.at(-1), logged.length], [2, 'batch_1', 1])
 
-  const sync = await buildWithoutPauses(t, { defaultProvider: 'x', forward, onCancelled: () => { throw new Error('at once') } }, { logger })
+  const sync = await buildWithoutPauses(t, {
+    defaultProvider: 'x',
+    forward,
+    onCancelled: () => { throw new Error('at once') }
+  }, { logger })
   t.equal((await cancel(sync)).statusCode, 200)
   t.strictSame(logged.at(-1), 'at once')
 })
 
 t.test('a custom forwarder that lists the providers it serves', async t => {
-  const app = await buildWithoutPauses(t, { forward: { cancel: forward, providers: new Map([['x', { id: /^batch_/, headers: { 'x-tier': Type.Literal('a') } }]]) } })
+  const app = await buildWithoutPauses(t, {
+    forward: {
+      cancel: forward,
+      providers: new Map([['x', { id: /^batch_/, headers: { 'x-tier': Type.Literal('a') } }]])
+    }
+  })
   t.match((await cancel(app, { headers: { 'x-portkey-provider': 'x', 'x-tier': 'a' } })), { statusCode: 200 })
-  t.match((await cancel(app, { headers: { 'x-portkey-provider': 'x', 'x-tier': 'b' } })).json(), { error: { code: 'invalid_header', message: 'Header \'x-tier\' is not valid.' } })
-  t.match((await cancel(app, { id: 'job', headers: { 'x-portkey-provider': 'x' } })).json(), { error: { code: 'invalid_batch_id' } })
-  t.match((await cancel(app, { headers: { 'x-portkey-provider': 'y' } })).json(), { error: { message: 'Unknown provider \'y\'. Available providers: x.' } })
+  t.match(
+    (await cancel(app, { headers: { 'x-portkey-provider': 'x', 'x-tier': 'b' } })).json(),
+    { error: { code: 'invalid_header', message: 'Header \'x-tier\' is not valid.' } }
+  )
+  t.match(
+    (await cancel(app, { id: 'job', headers: { 'x-portkey-provider': 'x' } })).json(),
+    { error: { code: 'invalid_batch_id' } }
+  )
+  t.match(
+    (await cancel(app, { headers: { 'x-portkey-provider': 'y' } })).json(),
+    { error: { message: 'Unknown provider \'y\'. Available providers: x.' } }
+  )
   const unlisted = await buildWithoutPauses(t, { forward })
-  t.match((await cancel(unlisted)).json(), { error: { code: 'missing_provider', message: 'Name the provider that holds the batch in the x-portkey-provider header.' } })
+  t.match((await cancel(unlisted)).json(), {
+    error: {
+      code: 'missing_provider',
+      message: 'Name the provider that holds the batch in the x-portkey-provider header.'
+    }
+  })
 })

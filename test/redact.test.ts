@@ -41,10 +41,14 @@ t.test('the secrets of a client are found in its headers', async t => {
 })
 
 t.test('no secret is left in a redacted error, wherever it stood', async t => {
-  const words = fc.string({ minLength: 8, maxLength: 40, unit: 'grapheme-ascii' }).map(word => word.replace(/[\s*]/g, '_'))
+  const words = fc.string({ minLength: 8, maxLength: 40, unit: 'grapheme-ascii' })
+    .map(word => word.replace(/[\s*]/g, '_'))
   fc.assert(fc.property(words, words, (first, second) => {
     const error: Error & { config?: object } = new Error(`call with ${first} failed`, {
-      cause: Object.assign(new TypeError(`because of ${second}`), { code: first, response: { headers: { authorization: second } } })
+      cause: Object.assign(new TypeError(`because of ${second}`), {
+        code: first,
+        response: { headers: { authorization: second } }
+      })
     })
     error.config = { headers: { authorization: `Bearer ${first}` } }
     const text = JSON.stringify(redactError(error, [first, second].sort((a, b) => b.length - a.length)))

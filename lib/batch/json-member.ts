@@ -45,7 +45,8 @@ export function jsonMember (text: string, key: string): string | undefined {
 /**
  * The same JSON object with another value for a member that it has; all else stays byte for byte.
  *
- * @example setJsonMember('{"status":"in_progress","n":1.0}', 'status', 'cancelling') // '{"status":"cancelling","n":1.0}'
+ * @example setJsonMember('{"status":"in_progress","n":1.0}', 'status', 'cancelling') //
+ * '{"status":"cancelling","n":1.0}'
  */
 export function setJsonMember (text: string, key: string, value: unknown): string {
   const json = JSON.stringify(value)

@@ -88,7 +88,9 @@ async function confirm (operation: Operation, result: CheckedResult): Promise<Ca
   return { batch: assumed, json: JSON.stringify(assumed), headers: result.headers, source: 'assumed', accepted: true }
 }
 
-/** Reads the batch after an attempt that failed; once more after a moment if a rejection hints that the provider lags. */
+/**
+ * Reads the batch after an attempt that failed; once more after a moment if a rejection hints that the provider lags.
+ */
 async function readAfterFailure (operation: Operation, kind: FailureKind): Promise<ReadResult> {
   const read = await readBatch(operation)
   const mayLag = kind === 'rejected' && typeof read !== 'string' && effectOn(read.batch, true) === 'none'

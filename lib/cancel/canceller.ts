@@ -101,7 +101,8 @@ export const engineOf = (canceller: unknown): Engine | undefined => engines.get(
  *
  * @throws FST_BATCH_CANCEL_INVALID_OPTION
  * @example
- * const canceller = createBatchCanceller({ forward: forwardToProviders({ providers: { openai: openai({ apiKey }) } }) })
+ * const canceller = createBatchCanceller({ forward: forwardToProviders({ providers: { openai: openai({ apiKey }) } })
+ * })
  * const { batch } = await canceller.cancel({ provider: 'openai', batchId: 'batch_abc123' })
  * await canceller.close()
  */

@@ -107,16 +107,13 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
     { allow }: EngineCall,
     run: (operation: Operation) => Promise<T>
   ): Promise<T> {
-    const { call, deadline, progress } = operation
+    const { call, deadline } = operation
     try {
       const preparing = checked.prepare(call)
       if (preparing !== undefined) await inTime(preparing, deadline)
       const allowing = allow?.(call)
       if (allowing !== undefined) await inTime(Promise.resolve(allowing), deadline)
       return await run(operation)
-    } catch (error) {
-      if (error instanceof BatchCancelError || error instanceof ProviderError) Object.assign(error, progress)
-      throw error
     } finally {
       deadline.clear()
     }
@@ -137,6 +134,9 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
       if (waited === undefined) return { ...result, ...progress, call }
       const { seen, retryAfter } = waited
       return { ...seen === undefined ? result : merge(result, seen), ...progress, call, retryAfter }
+    } catch (error) {
+      if (error instanceof BatchCancelError || error instanceof ProviderError) Object.assign(error, progress)
+      throw error
     } finally {
       // The work may go on after the caller's own limit.
       done.then(() => endCall(call), () => endCall(call))

@@ -20,7 +20,8 @@ const PRINTABLE = new RegExp(CancelParams.properties.id.pattern as string)
 export function checkId (batchId: string, provider: string, { id, idDescription }: ProviderTraits): void {
   const fits = batchId.length >= 1 && batchId.length <= MAX_ID_LENGTH && PRINTABLE.test(batchId)
   if (!fits || CLIMBING.test(batchId)) {
-    throw invalidId('is not valid: expected 1 to 512 printable characters (up to U+FFFF) without \'.\' or \'..\' as a ' +
+    throw invalidId('is not valid: expected 1 to 512 printable characters (up to U+FFFF) without ' +
+      '\'.\' or \'..\' as a ' +
       'path segment.')
   }
   if (id === undefined || id.test(batchId)) return

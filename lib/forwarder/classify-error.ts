@@ -53,7 +53,10 @@ const NETWORK_ERRORS: ReadonlyArray<readonly [pattern: RegExp, toError: (cause: 
   // The client gave up waiting.
   [/^(TimeoutError|APIConnectionTimeoutError|UND_ERR_(HEADERS|BODY)_TIMEOUT)$/, timedOut],
   // Anything else of Node, undici or an SDK that is not a bug.
-  [/^(ECONN|EPIPE|EPROTO|ETIMEDOUT|ESOCKETTIMEDOUT|UND_ERR_(?!INVALID)|HPE_|ERR_SSL|ERR_STREAM_PREMATURE)/, unreachable],
+  [
+    /^(ECONN|EPIPE|EPROTO|ETIMEDOUT|ESOCKETTIMEDOUT|UND_ERR_(?!INVALID)|HPE_|ERR_SSL|ERR_STREAM_PREMATURE)/,
+    unreachable
+  ],
   [/^(AbortError|HTTPParserError|APIConnectionError|APIUserAbortError)$/, unreachable]
 ]
 

@@ -14,7 +14,9 @@ const LONGEST_MESSAGE = 4000
  */
 export function parseErrorBody (body: unknown, depth = 0): ErrorDetails | undefined {
   if (depth > DEEPEST) return undefined
-  if (typeof body === 'string') return body.trim() === '' ? undefined : { message: body.trim().slice(0, LONGEST_MESSAGE) }
+  if (typeof body === 'string') {
+    return body.trim() === '' ? undefined : { message: body.trim().slice(0, LONGEST_MESSAGE) }
+  }
   if (Array.isArray(body)) return parseErrorBody(body[0], depth + 1)
   if (!isObject(body)) return undefined
 
@@ -24,7 +26,12 @@ export function parseErrorBody (body: unknown, depth = 0): ErrorDetails | undefi
 
   const inner = first(INNER_KEYS, key => parseErrorBody(body[key], depth + 1))
   if (inner === undefined) return undefined
-  return { message: inner.message, type: inner.type ?? own.type, param: inner.param ?? own.param, code: inner.code ?? own.code }
+  return {
+    message: inner.message,
+    type: inner.type ?? own.type,
+    param: inner.param ?? own.param,
+    code: inner.code ?? own.code
+  }
 }
 
 const text = (value: unknown) => typeof value === 'string' && value !== '' ? value : undefined

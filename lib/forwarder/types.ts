@@ -14,7 +14,9 @@ export interface BatchCall {
   readonly batchId: string
   /** `x-portkey-provider`, else `defaultProvider`. */
   readonly provider: string
-  /** The client's headers in lower case, with the keys of `x-portkey-config` merged in as the headers they stand for. */
+  /**
+   * The client's headers in lower case, with the keys of `x-portkey-config` merged in as the headers they stand for.
+   */
   readonly headers: Readonly<IncomingHttpHeaders>
   /** The client's request; `undefined` if the call was made from code by a `BatchCanceller`. */
   readonly request: FastifyRequest | undefined

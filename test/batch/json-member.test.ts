@@ -39,10 +39,18 @@ t.test('what parsing would change stays as it is', async t => {
     },
     { what: 'an escaped key', text: '{"\\u0073tatus":"a"}', expected: '{"\\u0073tatus":"b"}' },
     { what: 'a repeated key', text: '{"status":"a","status":{"a":[1]}}', expected: '{"status":"b","status":"b"}' },
-    { what: 'a key in another object', text: '{"x":{"status":"a"},"status":1}', expected: '{"x":{"status":"a"},"status":"b"}' },
+    {
+      what: 'a key in another object',
+      text: '{"x":{"status":"a"},"status":1}',
+      expected: '{"x":{"status":"a"},"status":"b"}'
+    },
     { what: 'the key as a value', text: '{"x":"status","y":["status"]}', expected: '{"x":"status","y":["status"]}' },
     { what: 'white space', text: '{ "status" :\n[ 1 ] }', expected: '{ "status" :\n"b" }' },
-    { what: 'quotes in strings', text: '{"x":"\\"status\\":\\"a\\"","status":null}', expected: '{"x":"\\"status\\":\\"a\\"","status":"b"}' }
+    {
+      what: 'quotes in strings',
+      text: '{"x":"\\"status\\":\\"a\\"","status":null}',
+      expected: '{"x":"\\"status\\":\\"a\\"","status":"b"}'
+    }
   ]) t.equal(setJsonMember(text, 'status', 'b'), expected, what)
   t.equal(jsonMember('{"batch":{"id":12345678901234567890}}', 'batch'), '{"id":12345678901234567890}')
   t.equal(jsonMember('{"batch":1,"batch":2}', 'batch'), '2', 'the last one, as JSON.parse has it')

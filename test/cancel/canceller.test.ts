@@ -61,7 +61,10 @@ t.test('errors are those of the route, and say how many requests were sent', asy
     attempts: 1,
     reads: 1
   })
-  await t.rejects(canceller.cancel({ ...CALL, batchId: 'denied' }), { name: 'ProviderError', statusCode: 403, attempts: 1, reads: 0 })
+  await t.rejects(
+    canceller.cancel({ ...CALL, batchId: 'denied' }),
+    { name: 'ProviderError', statusCode: 403, attempts: 1, reads: 0 }
+  )
   t.strictSame(calls.map(({ request }) => request), [undefined, undefined])
   calls = []
   for (const { options, expected } of [
@@ -70,7 +73,10 @@ t.test('errors are those of the route, and say how many requests were sent', asy
     { options: { ...CALL, batchId: '..' }, expected: { code: 'invalid_batch_id' } },
     { options: { ...CALL, batchId: 'a b' }, expected: { code: 'invalid_batch_id', message: /expected letters\.$/ } },
     { options: { provider: 'x' }, expected: { message: 'cancel({ provider, batchId }) are both required.' } },
-    { options: { ...CALL, wait: '5' }, expected: { message: 'cancel({ wait }) must be whole milliseconds from 0 to 2147483647.' } },
+    {
+      options: { ...CALL, wait: '5' },
+      expected: { message: 'cancel({ wait }) must be whole milliseconds from 0 to 2147483647.' }
+    },
     { options: { ...CALL, id: 'b' }, expected: { message: /^Unknown option 'id' in cancel\(\)\./ } },
     { options: 'batch_1', expected: { message: /^cancel\(\) expects an object with these options: provider, batchId/ } }
   ] as Array<{ options: CallOptions, expected: object }>) {
@@ -91,7 +97,12 @@ t.test('wait: until the batch is terminal, or for as long as asked', async t => 
   })
   const waiting = canceller.cancel({ ...CALL, wait: 600_000 })
   await clock.advance(20_000)
-  t.match(await waiting, { batch: { status: 'cancelled', output_file_id: 'file-2' }, source: 'retrieved', accepted: true, reads: 0 })
+  t.match(await waiting, {
+    batch: { status: 'cancelled', output_file_id: 'file-2' },
+    source: 'retrieved',
+    accepted: true,
+    reads: 0
+  })
 
   reads = -100
   const capped = canceller.cancel({ ...CALL, wait: 600_000 })
@@ -114,7 +125,14 @@ t.test('retrieve: the batch as it is, or with wait when it is terminal', async t
     }
   })
   t.match(await canceller.retrieve(CALL), {
-    batch: { status: 'in_progress' }, source: 'retrieved', accepted: false, attempts: 0, reads: 1, headers: { 'x-request-id': 'req_1' }
+    batch: { status: 'in_progress' },
+    source: 'retrieved',
+    accepted: false,
+    attempts: 0,
+    reads: 1,
+    headers: {
+      'x-request-id': 'req_1'
+    }
   })
   const waiting = canceller.retrieve({ ...CALL, wait: 5000 })
   await clock.advance(5000)
@@ -198,20 +216,33 @@ t.test('one canceller for the route and for code', async t => {
   t.match(await fromCode, { batch: { status: 'cancelled' } })
   t.equal(reads.length, 2, 'they share a poller')
   await app.close()
-  t.match(await canceller.cancel(CALL), { batch: { status: 'cancelling' } }, 'the app does not close a canceller of the host')
+  t.match(
+    await canceller.cancel(CALL),
+    { batch: { status: 'cancelling' } },
+    'the app does not close a canceller of the host'
+  )
   await canceller.close()
 })
 
 t.test('options of the canceller are checked', async t => {
   const forward = async () => BATCH
   for (const { options, message } of [
-    { options: { forward: 5 }, message: 'createBatchCanceller({ forward }) must be a function or an object with a function cancel.' },
-    { options: {}, message: 'createBatchCanceller({ forward }) must be a function or an object with a function cancel.' },
+    {
+      options: { forward: 5 },
+      message: 'createBatchCanceller({ forward }) must be a function or an object with a function cancel.'
+    },
+    {
+      options: {},
+      message: 'createBatchCanceller({ forward }) must be a function or an object with a function cancel.'
+    },
     {
       options: { forward: { cancel: forward, retreive: forward } },
       message: /^Unknown option 'retreive' in createBatchCanceller\(\{ forward \}\)\. Did you mean 'retrieve'\?/
     },
-    { options: { forward, timeout: 0 }, message: 'createBatchCanceller({ timeout }) must be whole milliseconds from 1 to 2147483647.' }
+    {
+      options: { forward, timeout: 0 },
+      message: 'createBatchCanceller({ timeout }) must be whole milliseconds from 1 to 2147483647.'
+    }
   ] as Array<{ options: BatchCancellerOptions, message: string }>) {
     t.throws(() => createBatchCanceller(options), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message }, String(message))
   }

@@ -12,7 +12,9 @@ import type { Batch, BatchStatus } from '../../schemas/index.js'
 import { batch } from '../support/app.js'
 import { manualClock, type ManualClock } from '../support/manual-clock.js'
 
-/** What the network and the provider do to one request; `applied` tells whether a cancel is carried out all the same. */
+/**
+ * What the network and the provider do to one request; `applied` tells whether a cancel is carried out all the same.
+ */
 interface Fault {
   readonly kind: 'none' | 'reset' | 'silence' | 'status'
   readonly status: number
@@ -69,22 +71,37 @@ function provider (world: World, clock: ManualClock) {
     await fate(fault)
     if (fault.kind === 'reset') throw unreachable(new Error('reset'))
     if (fault.kind === 'silence') await new Promise(() => {})
-    if (fault.kind === 'status') throw new ProviderError(fault.status, { message: 'fault' }, fault.retryAfter === undefined ? {} : { 'retry-after': String(fault.retryAfter) })
+    if (fault.kind === 'status') {
+      throw new ProviderError(
+        fault.status,
+        { message: 'fault' },
+        fault.retryAfter === undefined ? {} : { 'retry-after': String(fault.retryAfter) }
+      )
+    }
   }
 
-  const faultOf = (faults: readonly Fault[], n: number) => faults[n % Math.max(1, faults.length)] ?? { kind: 'none', status: 0, applied: false, delay: 0, retryAfter: undefined }
+  const faultOf = (faults: readonly Fault[], n: number) => faults[n % Math.max(1, faults.length)] ?? {
+    kind: 'none',
+    status: 0,
+    applied: false,
+    delay: 0,
+    retryAfter: undefined
+  }
 
   async function cancel (): Promise<Batch | null> {
     const fault = faultOf(world.cancels, counts.attempts++)
     const status = statusAt(clock.now())
     // A limit says that nothing was done, and so does any other 4xx but a 408.
-    const may = fault.kind === 'none' || (fault.applied && !(fault.kind === 'status' && fault.status < 500 && fault.status !== 408))
+    const may = fault.kind === 'none' ||
+      (fault.applied && !(fault.kind === 'status' && fault.status < 500 && fault.status !== 408))
     const takes = LIVE.includes(status)
     if (may && takes) appliedAt = clock.now()
     if (fault.kind !== 'none' || fault.delay > 0) counts.perhapsLost++
     await suffer(fault)
     if (status === undefined) throw new ProviderError(404, { message: 'no such batch' })
-    if (takes || (status === 'cancelling' && world.repeatable)) return world.shows ? batch({ status: statusAt(clock.now() - world.lag) ?? status }) : null
+    if (takes || (status === 'cancelling' && world.repeatable)) {
+      return world.shows ? batch({ status: statusAt(clock.now() - world.lag) ?? status }) : null
+    }
     throw new ProviderError(world.refusal, { message: 'wrong state' })
   }
 
@@ -109,7 +126,18 @@ const faults = (kinds: Array<Fault['kind']>, statuses: number[]) => fc.array(fc.
 }), { maxLength: 4 })
 
 const worlds = fc.record<World>({
-  initial: fc.constantFrom<BatchStatus | undefined>('in_progress', 'in_progress', 'in_progress', 'validating', 'cancelling', 'cancelled', 'completed', 'failed', 'expired', undefined),
+  initial: fc.constantFrom<BatchStatus | undefined>(
+    'in_progress',
+    'in_progress',
+    'in_progress',
+    'validating',
+    'cancelling',
+    'cancelled',
+    'completed',
+    'failed',
+    'expired',
+    undefined
+  ),
   lag: fc.constantFrom(0, 0, 200, 900, 5000, 60_000),
   cancelling: fc.constantFrom(0, 100, 2000, 600_000),
   completes: fc.constantFrom(50, 1200, 900_000, 900_000),
@@ -130,13 +158,21 @@ interface End {
 }
 
 /** What is wrong with the end of a call, by what truly happened. */
-function falseClaims (world: World, { outcome, after }: End, { counts, applied, status }: ReturnType<typeof provider>, progress: Progress): string[] {
+function falseClaims (
+  world: World,
+  { outcome, after }: End,
+  { counts, applied, status }: ReturnType<typeof provider>,
+  progress: Progress
+): string[] {
   const wrong: string[] = []
   const claim = (holds: boolean, what: string) => { if (!holds) wrong.push(what) }
   if (!(outcome instanceof Error)) {
     claim(['cancelling', 'cancelled'].includes(outcome.batch.status), 'a 200 shows another status')
     claim(applied() || ['cancelling', 'cancelled'].includes(world.initial as string), 'a 200, but nobody cancelled')
-    claim(world.initial !== 'cancelled' || world.repeated || counts.perhapsLost > 0, 'a 200 for a batch that was cancelled before')
+    claim(
+      world.initial !== 'cancelled' || world.repeated || counts.perhapsLost > 0,
+      'a 200 for a batch that was cancelled before'
+    )
   } else if (outcome instanceof BatchCancelError && outcome.code === 'batch_not_cancellable') {
     claim(!LIVE.includes(status()) && status() !== 'cancelling', 'a 409, but the batch is not at its end')
     claim(outcome.batch?.status === status(), 'the 409 shows another batch')
@@ -179,8 +215,21 @@ t.test('whatever happens on the way, the answer is true', async t => {
     if (wrong.length > 0) throw new Error(wrong.join('; '))
     if (clock.timers !== held.counts.sleeping) throw new Error(`${clock.timers - held.counts.sleeping} timers are left`)
     const { outcome } = end
-    const kind = outcome instanceof BatchCancelError ? outcome.code : outcome instanceof Error ? String(outcome.statusCode) : outcome.source
+    const kind = outcome instanceof BatchCancelError
+      ? outcome.code
+      : outcome instanceof Error ? String(outcome.statusCode) : outcome.source
     seen.set(kind, (seen.get(kind) ?? 0) + 1)
   }), { numRuns: 10_000 })
-  for (const kind of ['provider', 'retrieved', 'assumed', 'batch_not_cancellable', 'upstream_unreachable', 'upstream_timeout', '404', '409', '429', '500']) t.ok(seen.has(kind), `${kind}: ${seen.get(kind)} times`)
+  for (const kind of [
+    'provider',
+    'retrieved',
+    'assumed',
+    'batch_not_cancellable',
+    'upstream_unreachable',
+    'upstream_timeout',
+    '404',
+    '409',
+    '429',
+    '500'
+  ]) t.ok(seen.has(kind), `${kind}: ${seen.get(kind)} times`)
 })

@@ -43,7 +43,15 @@ const LOG = { warn () {}, error () {} }
 const callOf = () => ({ batchId: 'batch_1', provider: 'x', headers: {}, request: undefined }) as unknown as BatchCall
 
 t.test('reads after 1, 2, 4, 8, then every 15 seconds, until the batch is terminal', async t => {
-  const { clock, reads, ends, wait } = pollersOver(['cancelling', 'in_progress', 'cancelling', 'cancelling', 'cancelling', 'cancelling', 'cancelled'])
+  const { clock, reads, ends, wait } = pollersOver([
+    'cancelling',
+    'in_progress',
+    'cancelling',
+    'cancelling',
+    'cancelling',
+    'cancelling',
+    'cancelled'
+  ])
   wait(600_000)
   await clock.advance(600_000)
   t.strictSame(reads, [1, 3, 7, 15, 30, 45, 60].map(s => s * 1000))
@@ -57,7 +65,10 @@ t.test('when the time is up: the batch as it was last read, and when to read it 
   wait(500)
   await clock.advance(600_000)
   t.strictSame(reads, [1000, 3000, 4000])
-  t.match(ends, [{ at: 500, result: { seen: undefined, retryAfter: 1000 } }, { at: 5000, result: { seen: { batch: { status: 'cancelling' } }, retryAfter: 8000 } }])
+  t.match(ends, [
+    { at: 500, result: { seen: undefined, retryAfter: 1000 } },
+    { at: 5000, result: { seen: { batch: { status: 'cancelling' } }, retryAfter: 8000 } }
+  ])
   t.equal(clock.timers, 0)
 })
 
@@ -66,14 +77,26 @@ t.test('shortly before the time is up the batch is read once more', async t => {
   ended.wait(29_000)
   await ended.clock.advance(600_000)
   t.strictSame(ended.reads, [1000, 3000, 7000, 15_000, 28_000])
-  t.match(ended.ends, [{ at: 28_000, result: { seen: { batch: { status: 'cancelled' } } } }], 'the wait ends as soon as the batch does')
+  t.match(
+    ended.ends,
+    [{ at: 28_000, result: { seen: { batch: { status: 'cancelled' } } } }],
+    'the wait ends as soon as the batch does'
+  )
   t.equal(ended.clock.timers, 0)
 
   const shared = pollersOver(['cancelling'])
   for (let i = 0; i < 100; i++) shared.wait(20_000 + 50 * i)
   await shared.clock.advance(600_000)
-  t.strictSame(shared.reads, [1000, 3000, 7000, 15_000, 19_000, 20_000, 21_000, 22_000, 23_000], 'one read a second, however many waits are about to end')
-  t.strictSame(shared.ends.map(({ at }) => at), Array.from({ length: 100 }, (_, i) => 20_000 + 50 * i), 'each ends in its own time')
+  t.strictSame(
+    shared.reads,
+    [1000, 3000, 7000, 15_000, 19_000, 20_000, 21_000, 22_000, 23_000],
+    'one read a second, however many waits are about to end'
+  )
+  t.strictSame(
+    shared.ends.map(({ at }) => at),
+    Array.from({ length: 100 }, (_, i) => 20_000 + 50 * i),
+    'each ends in its own time'
+  )
 
   const slowed = pollersOver([{ status: 'cancelling', headers: { 'retry-after': '8' } }])
   slowed.wait(8000)
@@ -86,20 +109,23 @@ t.test('shortly before the time is up the batch is read once more', async t => {
   slow.wait(5000)
   await slow.clock.advance(600_000)
   t.strictSame(slow.reads, [1000, 3000, 4000], 'nor while a read is in progress')
-  t.match(slow.ends, [{ at: 5000, result: { seen: { batch: { status: 'cancelling' } } } }, { at: 10_000, result: { seen: { batch: { status: 'cancelling' } } } }], 'and no wait lasts longer for it')
+  t.match(slow.ends, [
+    { at: 5000, result: { seen: { batch: { status: 'cancelling' } } } },
+    { at: 10_000, result: { seen: { batch: { status: 'cancelling' } } } }
+  ], 'and no wait lasts longer for it')
   t.equal(slow.clock.timers, 0)
 })
 
 t.test('a provider that asks for more time gets it', async t => {
-  for (const [step, second] of [
-    [{ status: 'cancelling', headers: { 'retry-after': '10' } }, 11_000],
-    [{ status: 'cancelling', headers: { 'retry-after-ms': '10' } }, 3000],
-    [{ status: 'cancelling', headers: { 'retry-after': '3600' } }, 61_000],
-    [new ProviderError(429, { message: '' }, { 'retry-after': '7' }), 8000],
-    [new ProviderError(503, { message: '' }), 3000],
-    [unreachable(new Error('reset')), 3000],
-    ['silence', 1000 + 15_000 + 2000]
-  ] as Array<[Step, number]>) {
+  for (const { step, second } of [
+    { step: { status: 'cancelling', headers: { 'retry-after': '10' } }, second: 11_000 },
+    { step: { status: 'cancelling', headers: { 'retry-after-ms': '10' } }, second: 3000 },
+    { step: { status: 'cancelling', headers: { 'retry-after': '3600' } }, second: 61_000 },
+    { step: new ProviderError(429, { message: '' }, { 'retry-after': '7' }), second: 8000 },
+    { step: new ProviderError(503, { message: '' }), second: 3000 },
+    { step: unreachable(new Error('reset')), second: 3000 },
+    { step: 'silence', second: 1000 + 15_000 + 2000 }
+  ] as Array<{ step: Step, second: number }>) {
     const { clock, reads, ends, wait } = pollersOver([step, 'cancelled'])
     wait(120_000)
     await clock.advance(120_000)

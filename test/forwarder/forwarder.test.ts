@@ -3,7 +3,15 @@ import type { ServerResponse } from 'node:http'
 import createError from '@fastify/error'
 import OpenAI from 'openai'
 import t from 'tap'
-import { BatchCancelError, forwardToProviders, openai, ProviderError, type Batch, type BatchCall, type BatchForwarder } from '../../lib/index.js'
+import {
+  BatchCancelError,
+  forwardToProviders,
+  openai,
+  ProviderError,
+  type Batch,
+  type BatchCall,
+  type BatchForwarder
+} from '../../lib/index.js'
 import { createCall, endCall, onCallEnd } from '../../lib/forwarder/lifetime.js'
 import { BATCH, batch, buildWithoutPauses, cancel } from '../support/app.js'
 import { breaches } from '../support/document.js'
@@ -19,18 +27,66 @@ t.test('the official SDK as the forwarder', async t => {
       retrieve: ({ batchId, signal }) => sdk.batches.retrieve(batchId, { signal })
     }
   })
-  const failure = (status: number, error: object, headers = {}): Upstream['answer'] => () => ({ status, headers, body: { error } })
+  const failure = (status: number, error: object, headers = {}): Upstream['answer'] =>
+    () => ({ status, headers, body: { error } })
   const words = { message: 'Slow down.', type: 'requests', param: null, code: 'rate_limit_exceeded' }
   const cases: Array<[string, Upstream['answer'], object, object]> = [
     ['a cancel', () => ({ body: BATCH }), { statusCode: 200, headers: { 'x-batch-source': 'provider' } }, BATCH],
-    ['a limit', failure(429, words, { 'retry-after': '3', 'retry-after-ms': '2900', 'x-should-retry': 'true', 'x-ratelimit-remaining-requests': '0', 'x-request-id': 'req_7', 'set-cookie': 'a=b' }),
-      { statusCode: 429, headers: { 'retry-after': '3', 'retry-after-ms': '2900', 'x-should-retry': 'true', 'x-ratelimit-remaining-requests': '0', 'x-request-id': 'req_7', 'set-cookie': undefined } }, { error: words, provider: 'openai' }],
-    ['a wrong key', failure(401, { message: 'Incorrect API key provided.', type: 'invalid_request_error', param: null, code: 'invalid_api_key' }), { statusCode: 401 }, { error: { code: 'invalid_api_key', type: 'invalid_request_error' } }],
-    ['no such batch', failure(404, { message: 'No batch found with id \'batch_1\'.', type: 'invalid_request_error', param: null, code: null }), { statusCode: 404 }, { error: { message: 'No batch found with id \'batch_1\'.', code: 'batch_not_found' } }],
-    ['a state that the batch settles', ({ method }) => method === 'GET' ? { body: batch({ status: 'completed', output_file_id: 'file-2' }) } : { status: 409, body: { error: { message: 'Cannot' } } },
-      { statusCode: 409, headers: { 'x-should-retry': 'false' } }, { error: { message: 'Cannot cancel a batch with status \'completed\'.', code: 'batch_not_cancellable' }, batch: { output_file_id: 'file-2' } }],
+    ['a limit', failure(429, words, {
+      'retry-after': '3',
+      'retry-after-ms': '2900',
+      'x-should-retry': 'true',
+      'x-ratelimit-remaining-requests': '0',
+      'x-request-id': 'req_7',
+      'set-cookie': 'a=b'
+    }),
+    {
+      statusCode: 429,
+      headers: {
+        'retry-after': '3',
+        'retry-after-ms': '2900',
+        'x-should-retry': 'true',
+        'x-ratelimit-remaining-requests': '0',
+        'x-request-id': 'req_7',
+        'set-cookie': undefined
+      }
+    }, { error: words, provider: 'openai' }],
+    [
+      'a wrong key',
+      failure(401, {
+        message: 'Incorrect API key provided.',
+        type: 'invalid_request_error',
+        param: null,
+        code: 'invalid_api_key'
+      }),
+      { statusCode: 401 },
+      { error: { code: 'invalid_api_key', type: 'invalid_request_error' } }
+    ],
+    [
+      'no such batch',
+      failure(404, {
+        message: 'No batch found with id \'batch_1\'.',
+        type: 'invalid_request_error',
+        param: null,
+        code: null
+      }),
+      { statusCode: 404 },
+      { error: { message: 'No batch found with id \'batch_1\'.', code: 'batch_not_found' } }
+    ],
+    ['a state that the batch settles', ({ method }) => method === 'GET'
+      ? { body: batch({ status: 'completed', output_file_id: 'file-2' }) }
+      : { status: 409, body: { error: { message: 'Cannot' } } },
+    { statusCode: 409, headers: { 'x-should-retry': 'false' } }, {
+      error: { message: 'Cannot cancel a batch with status \'completed\'.', code: 'batch_not_cancellable' },
+      batch: { output_file_id: 'file-2' }
+    }],
     ['a page', () => ({ status: 502, body: '<html>' }), { statusCode: 502 }, { error: { code: 'upstream_error' } }],
-    ['a closed connection', (_request, response) => { response.destroy() }, { statusCode: 502 }, { error: { code: 'upstream_unreachable', type: 'server_error' } }]
+    [
+      'a closed connection',
+      (_request, response) => { response.destroy() },
+      { statusCode: 502 },
+      { error: { code: 'upstream_unreachable', type: 'server_error' } }
+    ]
   ]
   for (const [what, answer, head, body] of cases) {
     upstream.answer = answer
@@ -39,14 +95,22 @@ t.test('the official SDK as the forwarder', async t => {
     t.match(response.json(), body, what)
     t.strictSame(breaches(response), [], what)
   }
-  t.match(upstream.requests[0], { method: 'POST', path: '/v1/batches/batch_1/cancel', headers: { authorization: 'Bearer sk-server' } })
+  t.match(upstream.requests[0], {
+    method: 'POST',
+    path: '/v1/batches/batch_1/cancel',
+    headers: { authorization: 'Bearer sk-server' }
+  })
 })
 
 t.test('the SDK\'s call ends with the operation\'s time', async t => {
   const upstream = await startUpstream(t, () => {})
   const sdk = new OpenAI({ apiKey: 'sk', baseURL: upstream.url, maxRetries: 0 })
   let signal: AbortSignal | undefined
-  const app = await buildWithoutPauses(t, { defaultProvider: 'openai', timeout: 30, forward: async call => { signal = call.signal; return await sdk.batches.cancel(call.batchId, { signal }) } })
+  const app = await buildWithoutPauses(t, {
+    defaultProvider: 'openai',
+    timeout: 30,
+    forward: async call => { signal = call.signal; return await sdk.batches.cancel(call.batchId, { signal }) }
+  })
   const response = await cancel(app)
   t.match(response, { statusCode: 504 })
   t.match(response.json(), { error: { code: 'upstream_timeout' } })
@@ -56,10 +120,15 @@ t.test('the SDK\'s call ends with the operation\'s time', async t => {
 
 t.test('many tenants: the server\'s keys, and an ownership check', async t => {
   const upstream = await startUpstream(t, ({ path }) => ({ body: batch({ id: path.split('/')[3] as string }) }))
-  const tenants: Record<string, { key: string, batches: string[] }> = { ann: { key: 'sk-ann', batches: ['batch_a'] }, bob: { key: 'sk-bob', batches: ['batch_b'] } }
+  const tenants: Record<string, { key: string, batches: string[] }> = {
+    ann: { key: 'sk-ann', batches: ['batch_a'] },
+    bob: { key: 'sk-bob', batches: ['batch_b'] }
+  }
   const tenantOf = ({ request }: BatchCall) => tenants[String(request?.headers['x-tenant'])]
   const NotYours = createError('NOT_YOURS', 'Batch %s is not yours', 403)
-  const carrier = forwardToProviders({ providers: { openai: openai({ baseUrl: `${upstream.url}/v1`, apiKey: async call => tenantOf(call)?.key }) } })
+  const carrier = forwardToProviders({
+    providers: { openai: openai({ baseUrl: `${upstream.url}/v1`, apiKey: async call => tenantOf(call)?.key }) }
+  })
   const app = await buildWithoutPauses(t, {
     defaultProvider: 'openai',
     forward: {
@@ -75,9 +144,16 @@ t.test('many tenants: the server\'s keys, and an ownership check', async t => {
   const other = await cancel(app, { id: 'batch_b', headers: { 'x-tenant': 'ann' } })
   t.match(other, { statusCode: 403 })
   t.match(other.json(), { error: { message: 'Batch batch_b is not yours', code: 'NOT_YOURS' } })
-  const nobody = await cancel(app, { id: 'batch_b', headers: { 'x-tenant': 'eve', authorization: 'Bearer of-the-app' } })
+  const nobody = await cancel(app, {
+    id: 'batch_b',
+    headers: { 'x-tenant': 'eve', authorization: 'Bearer of-the-app' }
+  })
   t.match(nobody.json(), { error: { code: 'missing_credentials' } })
-  t.strictSame(upstream.requests.map(({ headers }) => headers.authorization), ['Bearer sk-ann'], 'nothing but the owner\'s cancel left')
+  t.strictSame(
+    upstream.requests.map(({ headers }) => headers.authorization),
+    ['Bearer sk-ann'],
+    'nothing but the owner\'s cancel left'
+  )
   t.strictSame([own, other, nobody].flatMap(breaches), [])
 })
 
@@ -93,28 +169,79 @@ t.test('a database that accepts and returns no batch', async t => {
 
   const blind = await cancel(await buildWithoutPauses(t, { defaultProvider: 'db', forward: async () => null }))
   t.match(blind, { statusCode: 200, headers: { 'x-batch-source': 'assumed' } })
-  t.match(blind.json(), { id: 'batch_1', status: 'cancelling', endpoint: '', created_at: 0, output_file_id: null, cancelling_at: null })
+  t.match(blind.json(), {
+    id: 'batch_1',
+    status: 'cancelling',
+    endpoint: '',
+    created_at: 0,
+    output_file_id: null,
+    cancelling_at: null
+  })
   t.strictSame([shown, blind].flatMap(breaches), [])
 })
 
 t.test('whatever a forwarder returns, the response satisfies the document', async t => {
-  const headers = { 'x-request-id': 'req_9', 'x-ratelimit-limit': '5', 'retry-after': 'a\nb', 'x-amzn-requestid': 'other' }
-  const good: Array<[string, unknown, object]> = [
-    ['a batch with headers', { batch: BATCH, headers }, { 'x-request-id': 'req_9', 'x-ratelimit-limit': '5', 'retry-after': undefined }],
-    ['Headers', { batch: BATCH, headers: new Headers({ 'Request-Id': 'req_8', connection: 'close' }) }, { 'x-request-id': 'req_8' }],
-    ['a batch that cannot be written', { ...BATCH, big: 1n }, {}],
-    ['no headers', { batch: BATCH, headers: null }, {}],
-    ['accepted with headers', { batch: null, headers }, { 'x-batch-source': 'assumed', 'x-request-id': 'req_9' }],
-    ['a batch with a field named batch', { ...BATCH, batch: 1 }, { 'x-batch-source': 'provider' }]
+  const headers = {
+    'x-request-id': 'req_9',
+    'x-ratelimit-limit': '5',
+    'retry-after': 'a\nb',
+    'x-amzn-requestid': 'other'
+  }
+  const good: Array<{ what: string, value: unknown, expected: object }> = [
+    {
+      what: 'a batch with headers',
+      value: { batch: BATCH, headers },
+      expected: { 'x-request-id': 'req_9', 'x-ratelimit-limit': '5', 'retry-after': undefined }
+    },
+    {
+      what: 'Headers',
+      value: { batch: BATCH, headers: new Headers({ 'Request-Id': 'req_8', connection: 'close' }) },
+      expected: { 'x-request-id': 'req_8' }
+    },
+    { what: 'a batch that cannot be written', value: { ...BATCH, big: 1n }, expected: {} },
+    { what: 'no headers', value: { batch: BATCH, headers: null }, expected: {} },
+    {
+      what: 'accepted with headers',
+      value: { batch: null, headers },
+      expected: { 'x-batch-source': 'assumed', 'x-request-id': 'req_9' }
+    },
+    {
+      what: 'a batch with a field named batch',
+      value: { ...BATCH, batch: 1 },
+      expected: { 'x-batch-source': 'provider' }
+    }
   ]
-  for (const [what, value, expected] of good) {
-    const response = await cancel(await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => value as Batch }))
+  for (const { what, value, expected } of good) {
+    const response = await cancel(await buildWithoutPauses(t, {
+      defaultProvider: 'x',
+      forward: async () => value as Batch
+    }))
     t.match(response, { statusCode: 200, headers: expected }, what)
     t.strictSame(breaches(response), [], what)
   }
-  for (const value of [undefined, 5, 'cancelling', [], {}, { status: 'success', object: 'batch', id: 'b' }, { batch: {} }, { batch: undefined }, batch({ created_at: '1' as never })]) {
-    const response = await cancel(await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => value as Batch }))
-    t.match(response.json(), { error: { message: 'Internal error, so it is not known whether the batch was cancelled. It is safe to repeat the call.', type: 'server_error', code: 'internal_error' }, provider: 'x' }, JSON.stringify(value))
+  for (const value of [
+    undefined,
+    5,
+    'cancelling',
+    [],
+    {},
+    { status: 'success', object: 'batch', id: 'b' },
+    { batch: {} },
+    { batch: undefined },
+    batch({ created_at: '1' as never })
+  ]) {
+    const response = await cancel(await buildWithoutPauses(t, {
+      defaultProvider: 'x',
+      forward: async () => value as Batch
+    }))
+    t.match(response.json(), {
+      error: {
+        message: 'Internal error, so it is not known whether the batch was cancelled. It is safe to repeat the call.',
+        type: 'server_error',
+        code: 'internal_error'
+      },
+      provider: 'x'
+    }, JSON.stringify(value))
     t.equal(response.statusCode, 500)
     t.strictSame(breaches(response), [])
   }
@@ -127,8 +254,18 @@ t.test('whatever a forwarder throws, the response satisfies the document', async
     ['status', error({ status: 403 }), 403, { message: 'Words', code: null, type: 'invalid_request_error' }],
     ['statusCode', error({ statusCode: 418, code: 'TEAPOT' }), 418, { message: 'Words', code: 'TEAPOT' }],
     ['$metadata', error({ $metadata: { httpStatusCode: 404 } }), 404, { code: 'batch_not_found' }],
-    ['the words of an error object', error({ status: 403, error: { message: 'No.', type: 'permission', param: 'id', code: 'denied' } }), 403, { message: 'No.', type: 'permission', param: 'id', code: 'denied' }],
-    ['the words of an error in an error', error({ status: 403, error: { type: 'error', error: { type: 'permission_error', message: 'No.' } } }), 403, { message: 'No.', type: 'permission_error' }],
+    [
+      'the words of an error object',
+      error({ status: 403, error: { message: 'No.', type: 'permission', param: 'id', code: 'denied' } }),
+      403,
+      { message: 'No.', type: 'permission', param: 'id', code: 'denied' }
+    ],
+    [
+      'the words of an error in an error',
+      error({ status: 403, error: { type: 'error', error: { type: 'permission_error', message: 'No.' } } }),
+      403,
+      { message: 'No.', type: 'permission_error' }
+    ],
     ['a string for an error', error({ status: 403, error: { error: 'No.' } }), 403, { message: 'No.' }],
     ['an object that is no Error', { status: 403 }, 403, { message: 'The forwarder gave no reason.' }],
     ['a 5xx', error({ status: 500 }), 500, { message: 'Words', code: 'upstream_error', type: 'server_error' }],
@@ -136,7 +273,12 @@ t.test('whatever a forwarder throws, the response satisfies the document', async
     ['a status out of range', error({ status: 999, statusCode: 403 }), 403, {}],
     ['headers that are none', error({ status: 403, headers: 'x' }), 403, {}],
     ['a reset', error({ code: 'ECONNRESET' }), 502, { code: 'upstream_unreachable' }],
-    ['a cause', new TypeError('fetch failed', { cause: error({ code: 'UND_ERR_SOCKET' }) }), 502, { code: 'upstream_unreachable' }],
+    [
+      'a cause',
+      new TypeError('fetch failed', { cause: error({ code: 'UND_ERR_SOCKET' }) }),
+      502,
+      { code: 'upstream_unreachable' }
+    ],
     ['an abort', new DOMException('gone', 'AbortError'), 502, { code: 'upstream_unreachable' }],
     ['a class of an SDK', new APIConnectionError('Connection error.'), 502, { code: 'upstream_unreachable' }],
     ['a time-out', new DOMException('late', 'TimeoutError'), 504, { code: 'upstream_timeout' }],
@@ -146,8 +288,18 @@ t.test('whatever a forwarder throws, the response satisfies the document', async
     ['nothing', undefined, 500, { code: 'internal_error' }],
     ['a string', 'no', 500, { code: 'internal_error' }],
     ['a list', [1], 500, { code: 'internal_error' }],
-    ['our own', new BatchCancelError('missing_credentials', 'No key.'), 401, { message: 'No key.', code: 'missing_credentials' }],
-    ['a provider\'s', new ProviderError(429, { message: 'Slow.' }, { 'retry-after': '2' }), 429, { message: 'Slow.', code: null }]
+    [
+      'our own',
+      new BatchCancelError('missing_credentials', 'No key.'),
+      401,
+      { message: 'No key.', code: 'missing_credentials' }
+    ],
+    [
+      'a provider\'s',
+      new ProviderError(429, { message: 'Slow.' }, { 'retry-after': '2' }),
+      429,
+      { message: 'Slow.', code: null }
+    ]
   ]
   for (const [what, thrown, status, expected] of cases) {
     const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => { throw thrown } })
@@ -158,13 +310,23 @@ t.test('whatever a forwarder throws, the response satisfies the document', async
   }
   let endless = new Error('deep')
   for (let i = 0; i < 10; i++) endless = new Error('deep', { cause: endless })
-  t.equal((await cancel(await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => { throw endless } }))).statusCode, 500, 'a cause without end')
+  t.equal(
+    (await cancel(await buildWithoutPauses(t, {
+      defaultProvider: 'x',
+      forward: async () => { throw endless }
+    }))).statusCode,
+    500,
+    'a cause without end'
+  )
 })
 
 t.test('a server credential that is not a credential is never sent', async t => {
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
   for (const found of [null, undefined, false, 123, '', 'a b'] as never[]) {
-    const app = await buildWithoutPauses(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: () => found }) } }) })
+    const app = await buildWithoutPauses(t, {
+      defaultProvider: 'openai',
+      forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: () => found }) } })
+    })
     t.match((await cancel(app)).json(), { error: { code: 'missing_credentials' } }, String(found))
   }
   t.strictSame(upstream.requests, [])
@@ -174,7 +336,11 @@ t.test('a name that no header can have is not a provider', async t => {
   let asked = 0
   const app = await buildWithoutPauses(t, { forward: async () => { asked++; return BATCH } })
   for (const provider of ['a\nb', '\u4e2d', 'a b', 'x'.repeat(129)]) {
-    const response = await cancel(app, { headers: { 'x-portkey-config': JSON.stringify({ provider }).replace(/[^ -~]/g, c => `\\u${c.charCodeAt(0).toString(16)}`) } })
+    const response = await cancel(app, {
+      headers: {
+        'x-portkey-config': JSON.stringify({ provider }).replace(/[^ -~]/g, c => `\\u${c.charCodeAt(0).toString(16)}`)
+      }
+    })
     t.match(response.json(), { error: { code: 'unknown_provider' } }, provider)
     t.strictSame(breaches(response), [])
   }
@@ -187,7 +353,13 @@ t.test('a call that was made by hand ends with its signal', async t => {
   const upstream = await startUpstream(t, (_request, response) => held(response))
   const carrier = forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) } })
   const aborter = new AbortController()
-  const cancelling = carrier.cancel({ batchId: 'batch_1', provider: 'openai', headers: {}, request: undefined, signal: aborter.signal })
+  const cancelling = carrier.cancel({
+    batchId: 'batch_1',
+    provider: 'openai',
+    headers: {},
+    request: undefined,
+    signal: aborter.signal
+  })
   const response = await stalled
   aborter.abort()
   await t.rejects(cancelling, { code: 'UND_ERR_ABORTED' })
@@ -219,13 +391,18 @@ t.test('a call that is over is over for every listener', async t => {
 })
 
 t.test('a retrieve that returns null is a bug, and resolves nothing', async t => {
-  const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: { cancel: async () => null, retrieve: async () => null as never } })
+  const app = await buildWithoutPauses(t, {
+    defaultProvider: 'x',
+    forward: { cancel: async () => null, retrieve: async () => null as never }
+  })
   t.match(await cancel(app), { statusCode: 200, headers: { 'x-batch-source': 'assumed' } })
 })
 
 t.test('a part of a batch of forwardToProviders is not taken for a batch', async t => {
   const upstream = await startUpstream(t, () => ({ body: { id: 'batch_1', object: 'batch', status: 'cancelling' } }))
-  const providers = forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) } })
+  const providers = forwardToProviders({
+    providers: { openai: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) }
+  })
   const app = await buildWithoutPauses(t, {
     defaultProvider: 'openai',
     forward: async call => {
@@ -240,7 +417,9 @@ t.test('a part of a batch of forwardToProviders is not taken for a batch', async
 
 t.test('a change to a batch of forwardToProviders is sent if it is a copy, and throws if it is not', async t => {
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
-  const providers = forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) } })
+  const providers = forwardToProviders({
+    providers: { openai: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) }
+  })
   const through = (change: (batch: Batch) => Batch) => buildWithoutPauses(t, {
     defaultProvider: 'openai',
     forward: async call => {

@@ -24,14 +24,22 @@ t.test('allow sees the resolved call, before anything is sent', async t => {
   const config = { 'x-portkey-provider': 'groq', 'x-portkey-config': '{"provider":"openai","trace_id":"t-1"}' }
   t.match(await cancel(app, { headers: config }), { statusCode: 200 })
   t.strictSame(order, ['credential', 'allow'])
-  t.match(seen, { provider: 'openai', batchId: 'batch_1', headers: { 'x-portkey-trace-id': 't-1' }, request: { method: 'POST' } })
+  t.match(seen, {
+    provider: 'openai',
+    batchId: 'batch_1',
+    headers: { 'x-portkey-trace-id': 't-1' },
+    request: { method: 'POST' }
+  })
   t.equal(upstream.requests.length, 1)
 
   const refused = await cancel(app, {
     headers: { 'x-portkey-provider': 'openai', 'x-portkey-config': '{"provider":"groq","api_key":"k"}' }
   })
   t.match(refused, { statusCode: 403 }, 'a header that the config overrides does not count')
-  t.match(refused.json(), { error: { code: 'call_not_allowed', message: 'The server does not allow this call.' }, provider: 'groq' })
+  t.match(refused.json(), {
+    error: { code: 'call_not_allowed', message: 'The server does not allow this call.' },
+    provider: 'groq'
+  })
   t.strictSame(violations(refused), [])
   t.equal(upstream.requests.length, 1, 'nothing was sent')
 })
@@ -43,15 +51,30 @@ t.test('what allow returns or throws', async t => {
     { what: 'a promise of true', allow: async () => true, status: 200, expected: {} },
     { what: 'a promise of false', allow: async () => false, status: 403, expected: { code: 'call_not_allowed' } },
     { what: 'an error', allow: () => { throw error({}) }, status: 403, expected: { code: 'call_not_allowed' } },
-    { what: 'a rejection', allow: async () => { throw error({}) }, status: 403, expected: { code: 'call_not_allowed' } },
-    { what: 'a value that is not an error', allow: () => Promise.reject(new Map()), status: 403, expected: { code: 'call_not_allowed' } },
+    {
+      what: 'a rejection',
+      allow: async () => { throw error({}) },
+      status: 403,
+      expected: { code: 'call_not_allowed' }
+    },
+    {
+      what: 'a value that is not an error',
+      allow: () => Promise.reject(new Map()),
+      status: 403,
+      expected: { code: 'call_not_allowed' }
+    },
     {
       what: 'a 404',
       allow: () => { throw error({ statusCode: 404, code: 'NOT_FOUND' }) },
       status: 404,
       expected: { code: 'NOT_FOUND', message: 'Not your batch' }
     },
-    { what: 'a failing database', allow: () => { throw error({ statusCode: 503 }) }, status: 403, expected: { code: 'call_not_allowed' } },
+    {
+      what: 'a failing database',
+      allow: () => { throw error({ statusCode: 503 }) },
+      status: 403,
+      expected: { code: 'call_not_allowed' }
+    },
     {
       what: 'an error of this package',
       allow: () => { throw new BatchCancelError('missing_credentials', 'No key.') },

@@ -6,7 +6,10 @@ import { BATCH, build } from '../support/app.js'
 
 const HEAD = 'POST /v1/batches/batch_1/cancel HTTP/1.1\r\nhost: a\r\n'
 
-async function listen (t: Test, options: FastifyBatchCancelOptions = { defaultProvider: 'x', forward: async () => BATCH }) {
+async function listen (
+  t: Test,
+  options: FastifyBatchCancelOptions = { defaultProvider: 'x', forward: async () => BATCH }
+) {
   const app = await build(t, options)
   await app.listen({ host: '127.0.0.1', port: 0 })
   return {

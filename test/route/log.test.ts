@@ -19,9 +19,18 @@ t.test('the log says that a batch was not cancelled only if that is known', asyn
     { what: 'a 500', cancel: new ProviderError(500, { message: 'no' }), msg: 'the outcome of the cancel is not known' },
     { what: 'no response', cancel: gone, msg: 'the outcome of the cancel is not known' },
     { what: 'no connection', cancel: refused, msg: 'the batch was not cancelled' },
-    { what: 'a batch that had ended', cancel: new ProviderError(409, { message: 'no' }), retrieve: batch({ status: 'completed' }), msg: 'the batch was not cancelled' },
+    {
+      what: 'a batch that had ended',
+      cancel: new ProviderError(409, { message: 'no' }),
+      retrieve: batch({ status: 'completed' }),
+      msg: 'the batch was not cancelled'
+    },
     { what: 'garbage', cancel: undefined, msg: 'the outcome of the cancel is not known' },
-    { what: 'a missing credential', cancel: new BatchCancelError('missing_credentials', 'none'), msg: 'the batch was not cancelled' }
+    {
+      what: 'a missing credential',
+      cancel: new BatchCancelError('missing_credentials', 'none'),
+      msg: 'the batch was not cancelled'
+    }
   ]) {
     const lines = await logOf(t, {
       async cancel () {
@@ -36,10 +45,21 @@ t.test('the log says that a batch was not cancelled only if that is known', asyn
 
 t.test('a bug of a forwarder that does not change the outcome is logged', async t => {
   const lines = await logOf(t, { cancel: async () => ({ ...BATCH, big: 1n }) as never })
-  t.match(lines, [{ level: 50, msg: 'the forwarder has a bug', err: { message: /^The forwarder's cancel returned a batch that cannot be serialized/ } }])
+  t.match(lines, [
+    {
+      level: 50,
+      msg: 'the forwarder has a bug',
+      err: { message: /^The forwarder's cancel returned a batch that cannot be serialized/ }
+    }
+  ])
 })
 
 t.test('a wrong result is logged with the field that is wrong', async t => {
   const lines = await logOf(t, { cancel: async () => ({ ...BATCH, status: 'canceled' }) as never })
-  t.match(lines, [{ level: 50, err: { stack: /The forwarder's cancel returned an object that is not a batch: status is 'canceled'\./ } }])
+  t.match(lines, [
+    {
+      level: 50,
+      err: { stack: /The forwarder's cancel returned an object that is not a batch: status is 'canceled'\./ }
+    }
+  ])
 })

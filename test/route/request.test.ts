@@ -12,7 +12,11 @@ const key = { authorization: 'Bearer sk-client' }
 const named = { 'x-portkey-provider': 'openai', ...key }
 
 /** Sends bytes and reads the whole answer: some paths no HTTP client sends as they are. */
-async function raw (app: FastifyInstance, head: string): Promise<{ statusCode: number, headers: Record<string, string>, body: string }> {
+async function raw (app: FastifyInstance, head: string): Promise<{
+  statusCode: number
+  headers: Record<string, string>
+  body: string
+}> {
   const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
   socket.end(`${head}\r\nhost: a\r\nconnection: close\r\n\r\n`)
   let text = ''
@@ -20,55 +24,247 @@ async function raw (app: FastifyInstance, head: string): Promise<{ statusCode: n
   await once(socket, 'close')
   const [top = '', body = ''] = text.split('\r\n\r\n')
   const [status = '', ...lines] = top.split('\r\n')
-  return { statusCode: Number(status.split(' ')[1]), headers: Object.fromEntries(lines.map(line => line.toLowerCase().split(': ') as [string, string])), body }
+  return {
+    statusCode: Number(status.split(' ')[1]),
+    headers: Object.fromEntries(lines.map(line => line.toLowerCase().split(': ') as [string, string])),
+    body
+  }
 }
 
 t.test('what is wrong with a call is reported before anything is sent', async t => {
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
   const app = await buildWithoutPauses(t, {
     forward: forwardToProviders({
-      providers: { openai: openai({ baseUrl: upstream.url }), server: openai({ baseUrl: upstream.url, apiKey: 'sk-server-key' }), broken: openai({ baseUrl: () => undefined }), 'fireworks-ai': { unsupported: 'it deletes.' } },
+      providers: {
+        openai: openai({ baseUrl: upstream.url }),
+        server: openai({ baseUrl: upstream.url, apiKey: 'sk-server-key' }),
+        broken: openai({ baseUrl: () => undefined }),
+        'fireworks-ai': { unsupported: 'it deletes.' }
+      },
       trustedHosts: ['llm.example.com']
     })
   }, { routerOptions: { maxParamLength: 1000 } })
-  const cases: Array<[string, Parameters<typeof cancel>[1], number, object]> = [
-    ['no provider', { headers: key }, 400, { code: 'missing_provider', param: 'x-portkey-provider', message: 'Name the provider that holds the batch in the x-portkey-provider header. Available providers: openai, server, broken.' }],
-    ['an empty provider', { headers: { ...key, 'x-portkey-provider': '' } }, 400, { code: 'missing_provider' }],
-    ['a virtual key in its place', { headers: { ...key, 'x-portkey-virtual-key': 'v' } }, 400, { code: 'missing_provider', message: /Portkey's cloud/ }],
-    ['an unknown provider', { headers: { 'x-portkey-provider': 'opnai' } }, 400, { code: 'unknown_provider', message: 'Unknown provider \'opnai\'. Available providers: openai, server, broken.' }],
-    ['capitals', { headers: { 'x-portkey-provider': 'OpenAI' } }, 400, { code: 'unknown_provider' }],
-    ['a name of Object\'s', { headers: { 'x-portkey-provider': '__proto__' } }, 400, { code: 'unknown_provider' }],
-    ['two providers', { headers: { 'x-portkey-provider': 'openai, openai' } }, 400, { code: 'unknown_provider' }],
-    ['a slug of the cloud', { headers: { 'x-portkey-provider': '@openai-prod' } }, 400, { code: 'unknown_provider', message: /^Providers that begin with @ exist only in Portkey's cloud/ }],
-    ['a refused provider', { headers: { 'x-portkey-provider': 'fireworks-ai' } }, 400, { code: 'unsupported_provider', message: 'Cannot cancel batches of \'fireworks-ai\': it deletes.' }],
-    ['an empty id', { id: '', headers: named }, 400, { code: 'invalid_batch_id', param: 'id' }],
-    ['a control character', { id: 'a\nb', headers: named }, 400, { code: 'invalid_batch_id' }],
-    ['a control character of the second set', { id: 'a\u0085', headers: named }, 400, { code: 'invalid_batch_id' }],
-    ['a separator of lines', { id: 'a\u2028', headers: named }, 400, { code: 'invalid_batch_id' }],
-    ['a character beyond U+FFFF, which counts once in a document and twice in JavaScript', { id: '🙂', headers: named }, 400, { code: 'invalid_batch_id' }],
-    ['an id of 513', { id: 'x'.repeat(513), headers: named }, 400, { code: 'invalid_batch_id' }],
-    ['a time-out that is none', { headers: { ...named, 'x-portkey-request-timeout': 'abc' } }, 400, { code: 'invalid_header', param: 'x-portkey-request-timeout' }],
-    ['a negative time-out', { headers: { ...named, 'x-portkey-request-timeout': '-5' } }, 400, { code: 'invalid_header' }],
-    ['a virtual key', { headers: { ...named, 'x-portkey-virtual-key': 'v' } }, 400, { code: 'invalid_header', param: 'x-portkey-virtual-key' }],
-    ['names of headers that are none', { headers: { ...named, 'x-portkey-forward-headers': 'a b' } }, 400, { code: 'invalid_header', param: 'x-portkey-forward-headers' }],
-    ['an organization with a space', { headers: { ...named, 'x-portkey-openai-organization': 'a b' } }, 400, { code: 'invalid_header', param: 'x-portkey-openai-organization' }],
-    ['a host that is not trusted', { headers: { ...named, 'x-portkey-custom-host': upstream.url } }, 400, { code: 'invalid_header', param: 'x-portkey-custom-host' }],
-    ['a trusted host by http', { headers: { ...named, 'x-portkey-custom-host': 'http://llm.example.com' } }, 400, { code: 'invalid_header' }],
-    ['userinfo', { headers: { ...named, 'x-portkey-custom-host': 'https://llm.example.com@127.0.0.1' } }, 400, { code: 'invalid_header' }],
-    ['a query', { headers: { ...named, 'x-portkey-custom-host': 'https://llm.example.com?' } }, 400, { code: 'invalid_header' }],
-    ['a fragment', { headers: { ...named, 'x-portkey-custom-host': 'https://llm.example.com#' } }, 400, { code: 'invalid_header' }],
-    ['no URL', { headers: { ...named, 'x-portkey-custom-host': 'llm.example.com' } }, 400, { code: 'invalid_header' }],
-    ['another scheme', { headers: { ...named, 'x-portkey-custom-host': 'file:///etc/passwd' } }, 400, { code: 'invalid_header' }],
-    ['a host for the server\'s key', { headers: { 'x-portkey-provider': 'server', 'x-portkey-custom-host': 'https://llm.example.com' } }, 400, { code: 'invalid_header', param: 'x-portkey-custom-host' }],
-    ['an account for the server\'s key', { headers: { 'x-portkey-provider': 'server', 'x-portkey-openai-project': 'p' } }, 400, { code: 'invalid_header', param: 'x-portkey-openai-project' }],
-    ['no credential', { headers: { 'x-portkey-provider': 'openai' } }, 401, { code: 'missing_credentials', param: 'authorization' }],
-    ['an empty credential', { headers: { ...named, authorization: 'Bearer ' } }, 401, { code: 'missing_credentials' }],
-    ['another scheme of credentials', { headers: { ...named, authorization: 'Basic dXNlcg==' } }, 401, { code: 'missing_credentials' }],
-    ['a base that the server does not find', { headers: { ...named, 'x-portkey-provider': 'broken' } }, 500, { code: 'internal_error', message: 'Internal error' }],
-    ['a body over the limit', { headers: named, payload: 'x'.repeat(16 * 1024 + 1) }, 413, { code: errorCodes.FST_ERR_CTP_BODY_TOO_LARGE().code }],
-    ['a content type that is none', { headers: { ...named, 'content-type': 'garbage' }, payload: '{}' }, 415, { code: errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE().code }]
+  const cases: Array<{ what: string, request: Parameters<typeof cancel>[1], status: number, error: object }> = [
+    {
+      what: 'no provider',
+      request: { headers: key },
+      status: 400,
+      error: {
+        code: 'missing_provider',
+        param: 'x-portkey-provider',
+        message: 'Name the provider that holds the batch in the x-portkey-provider header. Available providers: ' +
+          'openai, server, broken.'
+      }
+    },
+    {
+      what: 'an empty provider',
+      request: { headers: { ...key, 'x-portkey-provider': '' } },
+      status: 400,
+      error: { code: 'missing_provider' }
+    },
+    {
+      what: 'a virtual key in its place',
+      request: { headers: { ...key, 'x-portkey-virtual-key': 'v' } },
+      status: 400,
+      error: { code: 'missing_provider', message: /Portkey's cloud/ }
+    },
+    {
+      what: 'an unknown provider',
+      request: { headers: { 'x-portkey-provider': 'opnai' } },
+      status: 400,
+      error: {
+        code: 'unknown_provider',
+        message: 'Unknown provider \'opnai\'. Available providers: openai, server, broken.'
+      }
+    },
+    {
+      what: 'capitals',
+      request: { headers: { 'x-portkey-provider': 'OpenAI' } },
+      status: 400,
+      error: { code: 'unknown_provider' }
+    },
+    {
+      what: 'a name of Object\'s',
+      request: { headers: { 'x-portkey-provider': '__proto__' } },
+      status: 400,
+      error: { code: 'unknown_provider' }
+    },
+    {
+      what: 'two providers',
+      request: { headers: { 'x-portkey-provider': 'openai, openai' } },
+      status: 400,
+      error: { code: 'unknown_provider' }
+    },
+    {
+      what: 'a slug of the cloud',
+      request: { headers: { 'x-portkey-provider': '@openai-prod' } },
+      status: 400,
+      error: { code: 'unknown_provider', message: /^Providers that begin with @ exist only in Portkey's cloud/ }
+    },
+    {
+      what: 'a refused provider',
+      request: { headers: { 'x-portkey-provider': 'fireworks-ai' } },
+      status: 400,
+      error: { code: 'unsupported_provider', message: 'Cannot cancel batches of \'fireworks-ai\': it deletes.' }
+    },
+    {
+      what: 'an empty id',
+      request: { id: '', headers: named },
+      status: 400,
+      error: { code: 'invalid_batch_id', param: 'id' }
+    },
+    {
+      what: 'a control character',
+      request: { id: 'a\nb', headers: named },
+      status: 400,
+      error: { code: 'invalid_batch_id' }
+    },
+    {
+      what: 'a control character of the second set',
+      request: { id: 'a\u0085', headers: named },
+      status: 400,
+      error: { code: 'invalid_batch_id' }
+    },
+    {
+      what: 'a separator of lines',
+      request: { id: 'a\u2028', headers: named },
+      status: 400,
+      error: { code: 'invalid_batch_id' }
+    },
+    {
+      what: 'a character beyond U+FFFF, which counts once in a document and twice in JavaScript',
+      request: { id: '🙂', headers: named },
+      status: 400,
+      error: { code: 'invalid_batch_id' }
+    },
+    {
+      what: 'an id of 513',
+      request: { id: 'x'.repeat(513), headers: named },
+      status: 400,
+      error: { code: 'invalid_batch_id' }
+    },
+    {
+      what: 'a time-out that is none',
+      request: { headers: { ...named, 'x-portkey-request-timeout': 'abc' } },
+      status: 400,
+      error: { code: 'invalid_header', param: 'x-portkey-request-timeout' }
+    },
+    {
+      what: 'a negative time-out',
+      request: { headers: { ...named, 'x-portkey-request-timeout': '-5' } },
+      status: 400,
+      error: { code: 'invalid_header' }
+    },
+    {
+      what: 'a virtual key',
+      request: { headers: { ...named, 'x-portkey-virtual-key': 'v' } },
+      status: 400,
+      error: { code: 'invalid_header', param: 'x-portkey-virtual-key' }
+    },
+    {
+      what: 'names of headers that are none',
+      request: { headers: { ...named, 'x-portkey-forward-headers': 'a b' } },
+      status: 400,
+      error: { code: 'invalid_header', param: 'x-portkey-forward-headers' }
+    },
+    {
+      what: 'an organization with a space',
+      request: { headers: { ...named, 'x-portkey-openai-organization': 'a b' } },
+      status: 400,
+      error: { code: 'invalid_header', param: 'x-portkey-openai-organization' }
+    },
+    {
+      what: 'a host that is not trusted',
+      request: { headers: { ...named, 'x-portkey-custom-host': upstream.url } },
+      status: 400,
+      error: { code: 'invalid_header', param: 'x-portkey-custom-host' }
+    },
+    {
+      what: 'a trusted host by http',
+      request: { headers: { ...named, 'x-portkey-custom-host': 'http://llm.example.com' } },
+      status: 400,
+      error: { code: 'invalid_header' }
+    },
+    {
+      what: 'userinfo',
+      request: { headers: { ...named, 'x-portkey-custom-host': 'https://llm.example.com@127.0.0.1' } },
+      status: 400,
+      error: { code: 'invalid_header' }
+    },
+    {
+      what: 'a query',
+      request: { headers: { ...named, 'x-portkey-custom-host': 'https://llm.example.com?' } },
+      status: 400,
+      error: { code: 'invalid_header' }
+    },
+    {
+      what: 'a fragment',
+      request: { headers: { ...named, 'x-portkey-custom-host': 'https://llm.example.com#' } },
+      status: 400,
+      error: { code: 'invalid_header' }
+    },
+    {
+      what: 'no URL',
+      request: { headers: { ...named, 'x-portkey-custom-host': 'llm.example.com' } },
+      status: 400,
+      error: { code: 'invalid_header' }
+    },
+    {
+      what: 'another scheme',
+      request: { headers: { ...named, 'x-portkey-custom-host': 'file:///etc/passwd' } },
+      status: 400,
+      error: { code: 'invalid_header' }
+    },
+    {
+      what: 'a host for the server\'s key',
+      request: { headers: { 'x-portkey-provider': 'server', 'x-portkey-custom-host': 'https://llm.example.com' } },
+      status: 400,
+      error: { code: 'invalid_header', param: 'x-portkey-custom-host' }
+    },
+    {
+      what: 'an account for the server\'s key',
+      request: { headers: { 'x-portkey-provider': 'server', 'x-portkey-openai-project': 'p' } },
+      status: 400,
+      error: { code: 'invalid_header', param: 'x-portkey-openai-project' }
+    },
+    {
+      what: 'no credential',
+      request: { headers: { 'x-portkey-provider': 'openai' } },
+      status: 401,
+      error: { code: 'missing_credentials', param: 'authorization' }
+    },
+    {
+      what: 'an empty credential',
+      request: { headers: { ...named, authorization: 'Bearer ' } },
+      status: 401,
+      error: { code: 'missing_credentials' }
+    },
+    {
+      what: 'another scheme of credentials',
+      request: { headers: { ...named, authorization: 'Basic dXNlcg==' } },
+      status: 401,
+      error: { code: 'missing_credentials' }
+    },
+    {
+      what: 'a base that the server does not find',
+      request: { headers: { ...named, 'x-portkey-provider': 'broken' } },
+      status: 500,
+      error: { code: 'internal_error', message: 'Internal error' }
+    },
+    {
+      what: 'a body over the limit',
+      request: { headers: named, payload: 'x'.repeat(16 * 1024 + 1) },
+      status: 413,
+      error: { code: errorCodes.FST_ERR_CTP_BODY_TOO_LARGE().code }
+    },
+    {
+      what: 'a content type that is none',
+      request: { headers: { ...named, 'content-type': 'garbage' }, payload: '{}' },
+      status: 415,
+      error: { code: errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE().code }
+    }
   ]
-  for (const [what, request, status, error] of cases) {
+  for (const { what, request, status, error } of cases) {
     const response = await cancel(app, request)
     t.equal(response.statusCode, status, `${what} ${response.body}`)
     t.match(response.json(), { error }, what)
@@ -79,8 +275,12 @@ t.test('what is wrong with a call is reported before anything is sent', async t 
 
 t.test('x-portkey-config', async t => {
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
-  const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } }) })
-  const withConfig = (config: unknown, headers = {}) => cancel(app, { headers: { ...headers, 'x-portkey-config': typeof config === 'string' ? config : JSON.stringify(config) } })
+  const app = await buildWithoutPauses(t, {
+    forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } })
+  })
+  const withConfig = (config: unknown, headers = {}) => cancel(app, {
+    headers: { ...headers, 'x-portkey-config': typeof config === 'string' ? config : JSON.stringify(config) }
+  })
 
   for (const [what, config] of Object.entries({
     'no JSON': '{',
@@ -100,14 +300,34 @@ t.test('x-portkey-config', async t => {
     }
   }
   t.match((await withConfig({ api_key: 'k' })).json(), { error: { code: 'missing_provider' } })
-  t.match((await withConfig({ provider: 'openai', request_timeout: 1.5 }, key)).json(), { error: { param: 'x-portkey-request-timeout' } })
-  t.match((await withConfig({ provider: 'openai', virtual_key: 'v' }, key)).json(), { error: { param: 'x-portkey-virtual-key' } })
+  t.match(
+    (await withConfig({ provider: 'openai', request_timeout: 1.5 }, key)).json(),
+    { error: { param: 'x-portkey-request-timeout' } }
+  )
+  t.match(
+    (await withConfig({ provider: 'openai', virtual_key: 'v' }, key)).json(),
+    { error: { param: 'x-portkey-virtual-key' } }
+  )
   t.strictSame(upstream.requests, [], 'nothing left')
 
-  const response = await withConfig({ provider: 'openai', api_key: 'sk-config', openaiOrganization: 'org-2', forward_headers: ['x-a', 'x-b'], trace_id: 't-9', strategy: { mode: 'single' }, retry: { attempts: 1_000_000 }, cache: null },
-    { 'x-portkey-provider': 'nobody', authorization: 'Bearer sk-header', 'x-a': '1', 'x-b': '2' })
-  t.match(response, { statusCode: 200, headers: { 'x-portkey-trace-id': 't-9', 'x-portkey-provider': 'openai' } }, response.body)
-  t.match(upstream.requests, [{ headers: { authorization: 'Bearer sk-config', 'openai-organization': 'org-2', 'x-a': '1', 'x-b': '2' } }])
+  const response = await withConfig({
+    provider: 'openai',
+    api_key: 'sk-config',
+    openaiOrganization: 'org-2',
+    forward_headers: ['x-a', 'x-b'],
+    trace_id: 't-9',
+    strategy: { mode: 'single' },
+    retry: { attempts: 1_000_000 },
+    cache: null
+  },
+  { 'x-portkey-provider': 'nobody', authorization: 'Bearer sk-header', 'x-a': '1', 'x-b': '2' })
+  t.match(response, {
+    statusCode: 200,
+    headers: { 'x-portkey-trace-id': 't-9', 'x-portkey-provider': 'openai' }
+  }, response.body)
+  t.match(upstream.requests, [
+    { headers: { authorization: 'Bearer sk-config', 'openai-organization': 'org-2', 'x-a': '1', 'x-b': '2' } }
+  ])
   t.equal(upstream.requests.length, 1)
   t.equal((await withConfig({ provider: 'openai', strategy: {} }, key)).statusCode, 200, 'a strategy without a mode')
 })
@@ -135,7 +355,10 @@ t.test('what goes upstream', async t => {
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
   const app = await buildWithoutPauses(t, {
     forward: forwardToProviders({
-      providers: { openai: openai({ baseUrl: `${upstream.url}/own` }), server: openai({ baseUrl: upstream.url, apiKey: 'sk-server-key' }) },
+      providers: {
+        openai: openai({ baseUrl: `${upstream.url}/own` }),
+        server: openai({ baseUrl: upstream.url, apiKey: 'sk-server-key' })
+      },
       trustedHosts: [upstream.url]
     })
   })
@@ -143,9 +366,22 @@ t.test('what goes upstream', async t => {
     t.equal((await cancel(app, { headers: { ...named, ...headers }, payload: { any: 'body' } })).statusCode, 200)
     return upstream.requests.at(-1)
   }
-  for (const authorization of ['Bearer sk-1', 'bearer sk-1', 'BEARER   sk-1', 'sk-1', ' sk-1 ']) t.match(await sent({ authorization }), { headers: { authorization: 'Bearer sk-1' } }, authorization)
-  t.match(await sent({ 'x-portkey-custom-host': `${upstream.url}/custom/v1/` }), { path: '/custom/v1/batches/batch_1/cancel', headers: { authorization: 'Bearer sk-client' } })
-  t.match(await sent({ 'x-portkey-provider': 'server' }), { path: '/batches/batch_1/cancel', headers: { authorization: 'Bearer sk-server-key' } }, 'the server\'s key wins')
+  for (const authorization of [
+    'Bearer sk-1',
+    'bearer sk-1',
+    'BEARER   sk-1',
+    'sk-1',
+    ' sk-1 '
+  ]) t.match(await sent({ authorization }), { headers: { authorization: 'Bearer sk-1' } }, authorization)
+  t.match(
+    await sent({ 'x-portkey-custom-host': `${upstream.url}/custom/v1/` }),
+    { path: '/custom/v1/batches/batch_1/cancel', headers: { authorization: 'Bearer sk-client' } }
+  )
+  t.match(
+    await sent({ 'x-portkey-provider': 'server' }),
+    { path: '/batches/batch_1/cancel', headers: { authorization: 'Bearer sk-server-key' } },
+    'the server\'s key wins'
+  )
   t.match(await sent({ 'x-portkey-openai-beta': 'a', 'openai-beta': 'b' }), { headers: { 'openai-beta': 'a' } })
 
   const forwarded = await sent({
@@ -157,22 +393,59 @@ t.test('what goes upstream', async t => {
     te: 'trailers',
     'openai-organization': 'org-other'
   })
-  t.match(forwarded, { body: '', headers: { 'x-tenant': 't', authorization: 'Bearer sk-client', 'user-agent': 'fastify-batch-cancel', 'accept-encoding': 'identity', cookie: undefined, 'proxy-authorization': undefined, te: undefined, 'x-portkey-provider': undefined, 'content-type': undefined, 'content-length': '0', 'openai-organization': undefined } })
+  t.match(forwarded, {
+    body: '',
+    headers: {
+      'x-tenant': 't',
+      authorization: 'Bearer sk-client',
+      'user-agent': 'fastify-batch-cancel',
+      'accept-encoding': 'identity',
+      cookie: undefined,
+      'proxy-authorization': undefined,
+      te: undefined,
+      'x-portkey-provider': undefined,
+      'content-type': undefined,
+      'content-length': '0',
+      'openai-organization': undefined
+    }
+  })
 })
 
 t.test('every body and content type is let in and ignored', async t => {
   const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => BATCH })
-  for (const [type, payload] of [
-    ['application/json', ''], ['application/json', '{}'], ['application/json', '{"broken'], ['application/json', '{"__proto__":1}'],
-    ['application/x-www-form-urlencoded', 'a=b'], ['text/plain', 'hello'], ['multipart/form-data; boundary=x', '--x--'], ['application/octet-stream', '\0']
-  ]) t.equal((await cancel(app, { headers: { 'content-type': type as string }, payload: payload as string })).statusCode, 200, `${type} ${payload}`)
+  for (const { type, payload } of [
+    { type: 'application/json', payload: '' }, { type: 'application/json', payload: '{}' }, {
+      type: 'application/json',
+      payload: '{"broken'
+    }, {
+      type: 'application/json',
+      payload: '{"__proto__":1}'
+    },
+    {
+      type: 'application/x-www-form-urlencoded',
+      payload: 'a=b'
+    }, { type: 'text/plain', payload: 'hello' }, {
+      type: 'multipart/form-data; boundary=x',
+      payload: '--x--'
+    }, { type: 'application/octet-stream', payload: '\0' }
+  ]) {
+    t.equal(
+      (await cancel(app, { headers: { 'content-type': type as string }, payload: payload as string })).statusCode,
+      200,
+    `${type} ${payload}`
+    )
+  }
   t.equal((await cancel(app)).statusCode, 200)
 })
 
 t.test('the client\'s own patience ends its answer, not the cancel', async t => {
   let finish = () => {}
   const calls: BatchCall[] = []
-  const app = await buildWithoutPauses(t, { defaultProvider: 'x', timeout: 60, forward: async call => { calls.push(call); await new Promise<void>(resolve => { finish = resolve }); return BATCH } })
+  const app = await buildWithoutPauses(t, {
+    defaultProvider: 'x',
+    timeout: 60,
+    forward: async call => { calls.push(call); await new Promise<void>(resolve => { finish = resolve }); return BATCH }
+  })
   const late = await cancel(app, { headers: { 'x-portkey-request-timeout': '10' } })
   t.match(late.json(), { error: { code: 'upstream_timeout' } })
   t.strictSame(breaches(late), [])
@@ -190,14 +463,17 @@ t.test('the client\'s own patience ends its answer, not the cancel', async t => 
 
 t.test('a client that repeats calls by itself gets one cancel each', async t => {
   const upstream = await startUpstream(t, () => ({ status: 503 }))
-  const app = await buildWithoutPauses(t, { defaultProvider: 'openai', forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } }) })
-  for (const [headers, cancels] of [
-    [{}, 3],
-    [{ 'x-stainless-retry-count': '0' }, 1],
-    [{ 'x-stainless-retry-count': '2' }, 1],
-    [{ 'x-stainless-retry-count': 'many' }, 3],
-    [{ 'x-stainless-retry-count': '0', 'x-portkey-package-version': 'portkey-3.1.0' }, 3]
-  ] as Array<[Record<string, string>, number]>) {
+  const app = await buildWithoutPauses(t, {
+    defaultProvider: 'openai',
+    forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } })
+  })
+  for (const { headers, cancels } of [
+    { headers: {}, cancels: 3 },
+    { headers: { 'x-stainless-retry-count': '0' }, cancels: 1 },
+    { headers: { 'x-stainless-retry-count': '2' }, cancels: 1 },
+    { headers: { 'x-stainless-retry-count': 'many' }, cancels: 3 },
+    { headers: { 'x-stainless-retry-count': '0', 'x-portkey-package-version': 'portkey-3.1.0' }, cancels: 3 }
+  ] as Array<{ headers: Record<string, string>, cancels: number }>) {
     upstream.requests.length = 0
     const response = await cancel(app, { headers: { ...key, ...headers } })
     t.match(response, { statusCode: 503, headers: { 'x-portkey-retry-attempt-count': String(cancels - 1) } })
@@ -206,35 +482,116 @@ t.test('a client that repeats calls by itself gets one cancel each', async t => 
 })
 
 t.test('a trace id is echoed when it is one', async t => {
-  const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => BATCH }, { genReqId: () => 'req-7' })
-  for (const [sent, echoed] of [['t-1', 't-1'], ['x'.repeat(128), 'x'.repeat(128)], ['x'.repeat(129), 'req-7'], ['a b', 'req-7'], ['ü', 'req-7'], ['', 'req-7'], [undefined, 'req-7']]) {
-    t.match(await cancel(app, { headers: { ...sent !== undefined && { 'x-portkey-trace-id': sent } } }), { headers: { 'x-portkey-trace-id': echoed, 'x-request-id': 'req-7' } }, String(sent))
+  const app = await buildWithoutPauses(t, {
+    defaultProvider: 'x',
+    forward: async () => BATCH
+  }, { genReqId: () => 'req-7' })
+  for (const { sent, echoed } of [
+    { sent: 't-1', echoed: 't-1' },
+    { sent: 'x'.repeat(128), echoed: 'x'.repeat(128) },
+    { sent: 'x'.repeat(129), echoed: 'req-7' },
+    { sent: 'a b', echoed: 'req-7' },
+    { sent: 'ü', echoed: 'req-7' },
+    { sent: '', echoed: 'req-7' },
+    { sent: undefined, echoed: 'req-7' }
+  ]) {
+    t.match(
+      await cancel(app, { headers: { ...sent !== undefined && { 'x-portkey-trace-id': sent } } }),
+      { headers: { 'x-portkey-trace-id': echoed, 'x-request-id': 'req-7' } },
+      String(sent)
+    )
   }
 })
 
 t.test('paths that no HTTP client sends as they are', async t => {
   let asked = 0
-  const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async ({ batchId }) => { asked++; return { ...BATCH, id: batchId } } })
+  const app = await buildWithoutPauses(t, {
+    defaultProvider: 'x',
+    forward: async ({ batchId }) => { asked++; return { ...BATCH, id: batchId } }
+  })
   await app.listen({ host: '127.0.0.1', port: 0 })
-  for (const path of ['/v1/batches/../cancel', '/v1/batches/./cancel', '/v1/batches/%2e%2E/cancel', '/v1/batches/%2e/cancel', '/v1/batches//cancel', '/v1/batches/a%00b/cancel', '/v1/batches/%0d%0a/cancel']) {
+  for (const path of [
+    '/v1/batches/../cancel',
+    '/v1/batches/./cancel',
+    '/v1/batches/%2e%2E/cancel',
+    '/v1/batches/%2e/cancel',
+    '/v1/batches//cancel',
+    '/v1/batches/a%00b/cancel',
+    '/v1/batches/%0d%0a/cancel'
+  ]) {
     const response = await raw(app, `POST ${path} HTTP/1.1`)
     t.match(JSON.parse(response.body), { error: { code: 'invalid_batch_id' } }, path)
     t.strictSame(breaches(response), [], path)
   }
   t.equal(asked, 0)
-  t.match(JSON.parse((await raw(app, 'POST /v1/batches/v1%2Fa%3Fb/cancel?x=/v1/foo HTTP/1.1')).body), { id: 'v1/a?b' }, 'a query changes nothing')
+  t.match(
+    JSON.parse((await raw(app, 'POST /v1/batches/v1%2Fa%3Fb/cancel?x=/v1/foo HTTP/1.1')).body),
+    { id: 'v1/a?b' },
+    'a query changes nothing'
+  )
 })
 
 t.test('no request gets an answer outside the document', async t => {
-  const upstream = await startUpstream(t, ({ path }) => ({ body: { ...BATCH, id: decodeURIComponent(path.split('/')[2] as string) } }))
+  const upstream = await startUpstream(t, ({ path }) => ({
+    body: { ...BATCH, id: decodeURIComponent(path.split('/')[2] as string) }
+  }))
   const trap = await startUpstream(t)
-  const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }), server: openai({ baseUrl: upstream.url, apiKey: 'sk-server' }) }, trustedHosts: ['127.0.0.1:9'] }), timeout: 2000 }, { routerOptions: { maxParamLength: 5000 } })
-  const value = fc.oneof(fc.string({ unit: 'grapheme-ascii' }), fc.constantFrom('', '0', '-1', 'null', '{}', '[]', trap.url, `${trap.url}@x`, 'Bearer a', 'Bearer', '../..', '\u00ff'), fc.json())
+  const app = await buildWithoutPauses(t, {
+    forward: forwardToProviders({
+      providers: {
+        openai: openai({ baseUrl: upstream.url }),
+        server: openai({ baseUrl: upstream.url, apiKey: 'sk-server' })
+      },
+      trustedHosts: ['127.0.0.1:9']
+    }),
+    timeout: 2000
+  }, { routerOptions: { maxParamLength: 5000 } })
+  const value = fc.oneof(
+    fc.string({ unit: 'grapheme-ascii' }),
+    fc.constantFrom(
+      '',
+      '0',
+      '-1',
+      'null',
+      '{}',
+      '[]',
+      trap.url,
+      `${trap.url}@x`,
+      'Bearer a',
+      'Bearer',
+      '../..',
+      '\u00ff'
+    ),
+    fc.json()
+  )
     .map(text => text.replace(/[^\t\x20-\x7e\x80-\xff]/g, ''))
-  const names = ['authorization', 'x-portkey-provider', 'x-portkey-config', 'x-portkey-custom-host', 'x-portkey-request-timeout', 'x-portkey-trace-id', 'x-portkey-forward-headers', 'x-portkey-openai-organization', 'x-portkey-openai-beta', 'openai-beta', 'x-stainless-retry-count', 'content-type', 'x-portkey-virtual-key', 'x-other']
+  const names = [
+    'authorization',
+    'x-portkey-provider',
+    'x-portkey-config',
+    'x-portkey-custom-host',
+    'x-portkey-request-timeout',
+    'x-portkey-trace-id',
+    'x-portkey-forward-headers',
+    'x-portkey-openai-organization',
+    'x-portkey-openai-beta',
+    'openai-beta',
+    'x-stainless-retry-count',
+    'content-type',
+    'x-portkey-virtual-key',
+    'x-other'
+  ]
   const request = fc.record({
     id: fc.oneof(fc.string({ unit: 'binary', maxLength: 40 }), fc.constantFrom('batch_1', '..', '.', '', 'a/b')),
-    headers: fc.tuple(fc.constantFrom<Record<string, string>>({}, named, { 'x-portkey-provider': 'openai' }, { 'x-portkey-provider': 'server' }), fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 5 })).map(([first, second]) => ({ ...first, ...second })),
+    headers: fc.tuple(
+      fc.constantFrom<Record<string, string>>(
+        {},
+        named,
+        { 'x-portkey-provider': 'openai' },
+        { 'x-portkey-provider': 'server' }
+      ),
+      fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 5 })
+    ).map(([first, second]) => ({ ...first, ...second })),
     payload: fc.option(fc.string(), { nil: undefined })
   })
   const seen = new Set<number>()

@@ -15,7 +15,8 @@ type App = Awaited<ReturnType<typeof build>>
 const retrieve = (app: App, { id = 'batch_1', headers = {} }: { id?: string, headers?: Record<string, string> } = {}) =>
   app.inject({ url: `/v1/batches/${encodeURIComponent(id)}`, headers })
 
-const violations = (response: Awaited<ReturnType<typeof retrieve>>) => violationsOf(retrieveOperation as Documented, response)
+const violations = (response: Awaited<ReturnType<typeof retrieve>>) =>
+  violationsOf(retrieveOperation as Documented, response)
 
 const reading = (read: () => Promise<Batch>): FastifyBatchCancelOptions =>
   ({ defaultProvider: 'x', retrieve: true, forward: { cancel: async () => BATCH, retrieve: read } })
@@ -24,7 +25,10 @@ t.test('any of the eight statuses is a result', async t => {
   for (const status of BATCH_STATUSES) {
     const app = await build(t, reading(async () => batch({ status })))
     const response = await retrieve(app)
-    t.match(response, { statusCode: 200, headers: { 'x-batch-source': 'retrieved', 'x-portkey-provider': 'x' } }, status)
+    t.match(response, {
+      statusCode: 200,
+      headers: { 'x-batch-source': 'retrieved', 'x-portkey-provider': 'x' }
+    }, status)
     t.equal(response.headers['x-portkey-retry-attempt-count'], undefined, 'no cancel was sent')
     t.strictSame(response.json(), batch({ status }))
     t.strictSame(violations(response), [], status)
@@ -33,7 +37,10 @@ t.test('any of the eight statuses is a result', async t => {
 
 t.test('the batch is read with the credentials and checks of the cancel, byte for byte', async t => {
   const body = `{"big":12345678901234567890,${JSON.stringify(BATCH).slice(1)}`
-  const upstream = await startUpstream(t, () => ({ body, headers: { 'content-type': 'application/json', 'x-request-id': 'req_1' } }))
+  const upstream = await startUpstream(t, () => ({
+    body,
+    headers: { 'content-type': 'application/json', 'x-request-id': 'req_1' }
+  }))
   const app = await build(t, {
     retrieve: true,
     forward: forwardToProviders({ providers: { openai: openai({ baseUrl: `${upstream.url}/v1` }) } })
@@ -42,7 +49,9 @@ t.test('the batch is read with the credentials and checks of the cancel, byte fo
   const response = await retrieve(app, { headers })
   t.equal(response.body, body)
   t.equal(response.headers['x-request-id'], 'req_1')
-  t.match(upstream.requests, [{ method: 'GET', path: '/v1/batches/batch_1', headers: { authorization: 'Bearer sk-1' } }])
+  t.match(upstream.requests, [
+    { method: 'GET', path: '/v1/batches/batch_1', headers: { authorization: 'Bearer sk-1' } }
+  ])
   for (const { request, code } of [
     { request: { headers: { authorization: 'Bearer sk-1' } }, code: 'missing_provider' },
     { request: { headers: { ...headers, 'x-portkey-provider': 'opnai' } }, code: 'unknown_provider' },
@@ -60,10 +69,30 @@ t.test('the batch is read with the credentials and checks of the cancel, byte fo
 t.test('errors of a read do not speak of a cancel', async t => {
   const gone = Object.assign(new Error('reset'), { code: 'ECONNRESET' })
   for (const { what, error, status, expected } of [
-    { what: 'no such batch', error: new ProviderError(404, { message: 'No such batch' }), status: 404, expected: { message: 'No such batch', code: 'batch_not_found' } },
-    { what: 'a limit', error: new ProviderError(429, { message: 'Slow' }, { 'retry-after': '60' }), status: 429, expected: { message: 'Slow' } },
-    { what: 'no connection', error: gone, status: 502, expected: { message: 'The provider could not be reached.', code: 'upstream_unreachable' } },
-    { what: 'a bug', error: new TypeError('x'), status: 500, expected: { message: 'Internal error', code: 'internal_error' } }
+    {
+      what: 'no such batch',
+      error: new ProviderError(404, { message: 'No such batch' }),
+      status: 404,
+      expected: { message: 'No such batch', code: 'batch_not_found' }
+    },
+    {
+      what: 'a limit',
+      error: new ProviderError(429, { message: 'Slow' }, { 'retry-after': '60' }),
+      status: 429,
+      expected: { message: 'Slow' }
+    },
+    {
+      what: 'no connection',
+      error: gone,
+      status: 502,
+      expected: { message: 'The provider could not be reached.', code: 'upstream_unreachable' }
+    },
+    {
+      what: 'a bug',
+      error: new TypeError('x'),
+      status: 500,
+      expected: { message: 'Internal error', code: 'internal_error' }
+    }
   ]) {
     const app = await buildWithoutPauses(t, reading(async () => { throw error }))
     const response = await retrieve(app)
@@ -125,7 +154,12 @@ t.test('registration', async t => {
     ...reading(async () => BATCH),
     routeOptions: {
       onRequest: async () => { order.push('onRequest') },
-      schema: { operationId: 'stop', summary: 'Stop', tags: ['Mine'], retrieve: { operationId: 'look', summary: 'Look' } }
+      schema: {
+        operationId: 'stop',
+        summary: 'Stop',
+        tags: ['Mine'],
+        retrieve: { operationId: 'look', summary: 'Look' }
+      }
     }
   })
   t.match(await retrieve(app), { statusCode: 200 })

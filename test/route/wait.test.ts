@@ -14,29 +14,60 @@ import { manualClock, type ManualClock } from '../support/manual-clock.js'
 import { startUpstream } from '../support/upstream.js'
 
 /** An app over a batch that has one status after the other, the last one from then on, in virtual time. */
-async function waiting (t: Test, statuses: BatchStatus[], options: FastifyBatchCancelOptions = {}): Promise<{ app: FastifyInstance, clock: ManualClock, reads: () => number }> {
+async function waiting (
+  t: Test,
+  statuses: BatchStatus[],
+  options: FastifyBatchCancelOptions = {}
+): Promise<{ app: FastifyInstance, clock: ManualClock, reads: () => number }> {
   const clock = manualClock()
   let reads = 0
   const forward: BatchForwarder = {
     cancel: async () => BATCH,
     async retrieve ({ signal }) {
       if (signal.aborted) throw new Error('a read of a wait that is over')
-      return batch({ status: statuses[Math.min(reads++, statuses.length - 1)] as BatchStatus, output_file_id: 'file-2' })
+      return batch({
+        status: statuses[Math.min(reads++, statuses.length - 1)] as BatchStatus,
+        output_file_id: 'file-2'
+      })
     }
   }
-  return { app: await build(t, withClock(clock, { defaultProvider: 'x', forward, ...options })), clock, reads: () => reads }
+  return {
+    app: await build(t, withClock(clock, { defaultProvider: 'x', forward, ...options })),
+    clock,
+    reads: () => reads
+  }
 }
 
 const prefer = (wait: string, headers = {}) => ({ headers: { prefer: wait, ...headers } })
 
 t.test('Prefer: wait returns the batch at its end', async t => {
-  for (const [statuses, status, body, head] of [
-    [['cancelling', 'cancelled'], 200, { status: 'cancelled', output_file_id: 'file-2' }, { 'x-batch-source': 'retrieved', 'preference-applied': 'wait=30', 'retry-after': undefined }],
-    [['completed'], 409, { error: { code: 'batch_not_cancellable' }, batch: { status: 'completed', output_file_id: 'file-2' } }, { 'x-should-retry': 'false', 'preference-applied': 'wait=30' }],
-    [['failed'], 409, { batch: { status: 'failed' } }, {}],
-    [['cancelling'], 200, { status: 'cancelling', output_file_id: 'file-2' }, { 'x-batch-source': 'retrieved', 'retry-after': '15', 'preference-applied': 'wait=30' }],
-    [['in_progress'], 200, { status: 'cancelling', output_file_id: 'file-2' }, { 'x-batch-source': 'assumed' }]
-  ] as Array<[BatchStatus[], number, object, object]>) {
+  for (const { statuses, status, body, head } of [
+    {
+      statuses: ['cancelling', 'cancelled'],
+      status: 200,
+      body: { status: 'cancelled', output_file_id: 'file-2' },
+      head: { 'x-batch-source': 'retrieved', 'preference-applied': 'wait=30', 'retry-after': undefined }
+    },
+    {
+      statuses: ['completed'],
+      status: 409,
+      body: { error: { code: 'batch_not_cancellable' }, batch: { status: 'completed', output_file_id: 'file-2' } },
+      head: { 'x-should-retry': 'false', 'preference-applied': 'wait=30' }
+    },
+    { statuses: ['failed'], status: 409, body: { batch: { status: 'failed' } }, head: {} },
+    {
+      statuses: ['cancelling'],
+      status: 200,
+      body: { status: 'cancelling', output_file_id: 'file-2' },
+      head: { 'x-batch-source': 'retrieved', 'retry-after': '15', 'preference-applied': 'wait=30' }
+    },
+    {
+      statuses: ['in_progress'],
+      status: 200,
+      body: { status: 'cancelling', output_file_id: 'file-2' },
+      head: { 'x-batch-source': 'assumed' }
+    }
+  ] as Array<{ statuses: BatchStatus[], status: number, body: object, head: object }>) {
     const { app, clock } = await waiting(t, statuses)
     const answer = cancel(app, prefer('wait=30'))
     await app.ready()
@@ -51,14 +82,47 @@ t.test('Prefer: wait returns the batch at its end', async t => {
 })
 
 t.test('the grammar of Prefer', async t => {
-  for (const [value, granted] of [
-    ['wait=3', 3], ['respond-async, wait=3', 3], ['WAIT = "3"; x=1, foo', 3], ['wait=99999999999', 600], ['wait="10"', 10], ['foo="a, b", wait=4', 4], ['foo="\\", wait=1", wait=4', 4], [',, wait=3 ,', 3], ['wait=3; x="a, wait=1"', 3],
+  for (const { value, granted } of [
+    { value: 'wait=3', granted: 3 }, {
+      value: 'respond-async, wait=3',
+      granted: 3
+    }, { value: 'WAIT = "3"; x=1, foo', granted: 3 }, {
+      value: 'wait=99999999999',
+      granted: 600
+    }, { value: 'wait="10"', granted: 10 }, { value: 'foo="a, b", wait=4', granted: 4 }, {
+      value: 'foo="\\", wait=1", wait=4',
+      granted: 4
+    }, { value: ',, wait=3 ,', granted: 3 }, { value: 'wait=3; x="a, wait=1"', granted: 3 },
     // The first of its kind counts, whatever it says.
-    ['wait=3, wait=5', 3], ['wait=x, wait=5', 0], ['wait; x=1, wait=5', 0], ['WAIT="", wait=5', 0],
+    { value: 'wait=3, wait=5', granted: 3 }, { value: 'wait=x, wait=5', granted: 0 }, {
+      value: 'wait; x=1, wait=5',
+      granted: 0
+    }, { value: 'WAIT="", wait=5', granted: 0 },
     // What stands in quotes, ended or not, or after a semicolon is a part of another preference.
-    ['foo="a, wait=1, b"', 0], ['foo="wait=1"', 0], ['foo="a, wait=1', 0], ['foo="\\", wait=1"', 0], ['foo="a\\', 0], ['foo; wait=3', 0], ['foo; x=","; wait=3', 0],
-    ['wait="3', 0], ['wait=3"', 0], ['wait="3"4', 0], ['wait=3 4', 0],
-    ['wait=0', 0], ['wait=-1', 0], ['wait=1.5', 0], ['wait', 0], ['wait=', 0], ['await=3', 0], ['wait=3s', 0], ['return=minimal', 0]
+    { value: 'foo="a, wait=1, b"', granted: 0 }, { value: 'foo="wait=1"', granted: 0 }, {
+      value: 'foo="a, wait=1',
+      granted: 0
+    }, {
+      value: 'foo="\\", wait=1"',
+      granted: 0
+    }, { value: 'foo="a\\', granted: 0 }, { value: 'foo; wait=3', granted: 0 }, {
+      value: 'foo; x=","; wait=3',
+      granted: 0
+    },
+    { value: 'wait="3', granted: 0 }, { value: 'wait=3"', granted: 0 }, {
+      value: 'wait="3"4',
+      granted: 0
+    }, { value: 'wait=3 4', granted: 0 },
+    { value: 'wait=0', granted: 0 }, { value: 'wait=-1', granted: 0 }, {
+      value: 'wait=1.5',
+      granted: 0
+    }, { value: 'wait', granted: 0 }, { value: 'wait=', granted: 0 }, {
+      value: 'await=3',
+      granted: 0
+    }, { value: 'wait=3s', granted: 0 }, {
+      value: 'return=minimal',
+      granted: 0
+    }
   ] as const) {
     const { app, clock } = await waiting(t, ['cancelling'])
     const answer = cancel(app, prefer(value))
@@ -71,19 +135,25 @@ t.test('the grammar of Prefer', async t => {
 })
 
 t.test('a wait that is not granted', async t => {
-  for (const [what, options, headers] of [
-    ['turned off', { maxWait: 0 }, {}],
-    ['less than a second allowed', { maxWait: 999 }, {}],
-    ['a forwarder that cannot read', { forward: async () => BATCH }, {}]
-  ] as Array<[string, FastifyBatchCancelOptions, object]>) {
+  for (const { what, options, headers } of [
+    { what: 'turned off', options: { maxWait: 0 }, headers: {} },
+    { what: 'less than a second allowed', options: { maxWait: 999 }, headers: {} },
+    { what: 'a forwarder that cannot read', options: { forward: async () => BATCH }, headers: {} }
+  ] as Array<{ what: string, options: FastifyBatchCancelOptions, headers: object }>) {
     const { app, reads } = await waiting(t, ['cancelled'], options)
     const response = await cancel(app, prefer('wait=30', headers))
     t.match(response.json(), { status: 'cancelling' }, what)
     t.equal(response.headers['preference-applied'], undefined, what)
     t.equal(reads(), 0)
   }
-  const ended = await waiting(t, [], { forward: { cancel: async () => batch({ status: 'cancelled' }), retrieve: async () => BATCH } })
-  t.match(await cancel(ended.app, prefer('wait=30')), { statusCode: 200, headers: { 'preference-applied': 'wait=30', 'x-batch-source': 'provider' } }, 'there is nothing left to wait for')
+  const ended = await waiting(t, [], {
+    forward: { cancel: async () => batch({ status: 'cancelled' }), retrieve: async () => BATCH }
+  })
+  t.match(
+    await cancel(ended.app, prefer('wait=30')),
+    { statusCode: 200, headers: { 'preference-applied': 'wait=30', 'x-batch-source': 'provider' } },
+    'there is nothing left to wait for'
+  )
 })
 
 t.test('the first wait ends during a read, and the others get its result', async t => {
@@ -125,17 +195,31 @@ t.test('the client\'s own time-out ends a wait with the batch as it is', async t
   await clock.advance(2500)
   t.match(await answer, { statusCode: 200, headers: { 'preference-applied': 'wait=2', 'retry-after': '2' } })
 
-  const slow = await waiting(t, ['cancelled'], { forward: { cancel: async () => { await slow.clock.sleep(5000); return BATCH }, retrieve: async () => batch({ status: 'cancelled' }) } })
+  const slow = await waiting(t, ['cancelled'], {
+    forward: {
+      cancel: async () => { await slow.clock.sleep(5000); return BATCH },
+      retrieve: async () => batch({ status: 'cancelled' })
+    }
+  })
   const late = cancel(slow.app, prefer('wait=3'))
   await slow.app.ready()
   await slow.clock.advance(6000)
-  t.match(await late, { statusCode: 200, headers: { 'x-batch-source': 'provider', 'preference-applied': 'wait=3' } }, 'a cancel that took longer than the wait')
+  t.match(await late, {
+    statusCode: 200,
+    headers: { 'x-batch-source': 'provider', 'preference-applied': 'wait=3' }
+  }, 'a cancel that took longer than the wait')
 })
 
 t.test('a shareKey that throws, or returns no string, does not fail the call', async t => {
   const bug = () => { throw new Error('bug') }
   for (const shareKey of [bug, async () => bug(), async () => 'key', () => 7] as unknown[]) {
-    const { app, clock } = await waiting(t, ['cancelled'], { forward: { cancel: async () => BATCH, retrieve: async () => batch({ status: 'cancelled' }), shareKey: shareKey as () => string } })
+    const { app, clock } = await waiting(t, ['cancelled'], {
+      forward: {
+        cancel: async () => BATCH,
+        retrieve: async () => batch({ status: 'cancelled' }),
+        shareKey: shareKey as () => string
+      }
+    })
     const answer = cancel(app, prefer('wait=5'))
     await app.ready()
     await clock.advance(5000)
@@ -144,11 +228,21 @@ t.test('a shareKey that throws, or returns no string, does not fail the call', a
 })
 
 t.test('waits of other credentials, accounts, hosts and batches are never shared', async t => {
-  const upstream = await startUpstream(t, ({ method, path }) => ({ body: batch({ id: path.split('/').at(method === 'GET' ? -1 : -2) as string, status: 'cancelling' }) }))
+  const upstream = await startUpstream(t, ({ method, path }) => ({
+    body: batch({ id: path.split('/').at(method === 'GET' ? -1 : -2) as string, status: 'cancelling' })
+  }))
   const clock = manualClock()
   const { headers: _headers, accountHeaders: _accountHeaders, ...bare } = openai()
   const options = withClock({ ...systemClock, setTimer: clock.setTimer }, {
-    forward: forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }), other: openai({ baseUrl: `${upstream.url}/other` }), server: openai({ baseUrl: `${upstream.url}/server`, apiKey: 'sk-server' }), bare: { ...bare, baseUrl: `${upstream.url}/bare` } }, trustedHosts: [upstream.url] })
+    forward: forwardToProviders({
+      providers: {
+        openai: openai({ baseUrl: upstream.url }),
+        other: openai({ baseUrl: `${upstream.url}/other` }),
+        server: openai({ baseUrl: `${upstream.url}/server`, apiKey: 'sk-server' }),
+        bare: { ...bare, baseUrl: `${upstream.url}/bare` }
+      },
+      trustedHosts: [upstream.url]
+    })
   })
   const app = await build(t, options)
   const key = { authorization: 'Bearer a', 'x-portkey-provider': 'openai', prefer: 'wait=10' }
@@ -159,7 +253,10 @@ t.test('waits of other credentials, accounts, hosts and batches are never shared
     ['batch_1', { ...key, 'x-portkey-openai-organization': 'o' }],
     ['batch_1', { ...key, 'x-portkey-provider': 'other' }],
     ['batch_1', { ...key, 'x-portkey-custom-host': `${upstream.url}/custom` }],
-    ['batch_1', { ...key, 'x-portkey-provider': 'server' }], ['batch_1', { ...key, 'x-portkey-provider': 'server', authorization: 'Bearer ignored' }],
+    ['batch_1', { ...key, 'x-portkey-provider': 'server' }], [
+      'batch_1',
+      { ...key, 'x-portkey-provider': 'server', authorization: 'Bearer ignored' }
+    ],
     ['batch_1', { ...key, 'x-portkey-provider': 'bare' }],
     ['batch_1', { ...key, 'x-portkey-forward-headers': 'x-tenant', 'x-tenant': 't' }]
   ]
@@ -170,7 +267,16 @@ t.test('waits of other credentials, accounts, hosts and batches are never shared
   while (upstream.requests.length < calls.length + 9) await new Promise(resolve => { setImmediate(resolve) })
   await clock.advance(10_000)
   const reads = upstream.requests.filter(({ method }) => method === 'GET').slice(0, 9)
-  t.equal(new Set(reads.map(({ path, headers }) => JSON.stringify([path, headers.authorization, headers['openai-organization'], headers['x-tenant']]))).size, 9, 'twelve waits, nine pollers')
+  t.equal(
+    new Set(reads.map(({ path, headers }) => JSON.stringify([
+      path,
+      headers.authorization,
+      headers['openai-organization'],
+      headers['x-tenant']
+    ]))).size,
+    9,
+    'twelve waits, nine pollers'
+  )
   t.ok((await Promise.all(answers)).every(({ statusCode }) => statusCode === 200))
 
   const unshared = forwardToProviders()
@@ -199,7 +305,13 @@ t.test('when the client disconnects the cancel is carried out and the wait stops
   let finish = () => {}
   let heard = () => {}
   const done = new Promise<void>(resolve => { heard = resolve })
-  const left = await waiting(t, ['cancelling'], { forward: { cancel: async () => { await new Promise<void>(resolve => { finish = resolve }); return BATCH }, retrieve: async () => BATCH }, onCancelled: () => heard() })
+  const left = await waiting(t, ['cancelling'], {
+    forward: {
+      cancel: async () => { await new Promise<void>(resolve => { finish = resolve }); return BATCH },
+      retrieve: async () => BATCH
+    },
+    onCancelled: () => heard()
+  })
   await left.app.listen({ host: '127.0.0.1', port: 0 })
   const gone = send(left.app, 'prefer: wait=60\r\n')
   const [request] = await once(left.app.server, 'request')
@@ -221,7 +333,10 @@ t.test('an HTTP/2 client that left is not waited for, either', async t => {
   const app = Fastify({ http2: true })
   const options = withClock(clock, {
     defaultProvider: 'x',
-    forward: { cancel: async () => { begin(); await new Promise<void>(resolve => { finish = resolve }); return BATCH }, retrieve: async () => BATCH },
+    forward: {
+      cancel: async () => { begin(); await new Promise<void>(resolve => { finish = resolve }); return BATCH },
+      retrieve: async () => BATCH
+    },
     onCancelled: () => heard()
   })
   await app.register(batchCancel, options)
@@ -254,7 +369,15 @@ t.test('the app closes: running cancels finish, waits end', async t => {
   let begin = () => {}
   let finished = false
   const begun = new Promise<void>(resolve => { begin = resolve })
-  const slow = await build(t, { defaultProvider: 'x', forward: async () => { begin(); await new Promise<void>(resolve => { finish = resolve }); finished = true; return BATCH } })
+  const slow = await build(t, {
+    defaultProvider: 'x',
+    forward: async () => {
+      begin()
+      await new Promise<void>(resolve => { finish = resolve })
+      finished = true
+      return BATCH
+    }
+  })
   await slow.listen({ host: '127.0.0.1', port: 0 })
   const socket = send(slow)
   const [request] = await once(slow.server, 'request')

@@ -28,7 +28,11 @@ export function withClock (clock: Clock, options: FastifyBatchCancelOptions): Fa
 }
 
 /** An app with the plugin and nothing else. */
-export async function build (t: Test, options: FastifyBatchCancelOptions, server: FastifyServerOptions = {}): Promise<FastifyInstance> {
+export async function build (
+  t: Test,
+  options: FastifyBatchCancelOptions,
+  server: FastifyServerOptions = {}
+): Promise<FastifyInstance> {
   const app = Fastify({ forceCloseConnections: true, ...server })
   t.teardown(() => app.close())
   await app.register(batchCancel, options)
@@ -38,5 +42,9 @@ export async function build (t: Test, options: FastifyBatchCancelOptions, server
 /** The same without the pauses between attempts. */
 export const buildWithoutPauses: typeof build = (t, options, server) => build(t, noPauses(options), server)
 
-export const cancel = (app: FastifyInstance, { id = 'batch_1', prefix = '', ...request }: { id?: string, prefix?: string } & InjectOptions = {}) =>
+export const cancel = (app: FastifyInstance, {
+  id = 'batch_1',
+  prefix = '',
+  ...request
+}: { id?: string, prefix?: string } & InjectOptions = {}) =>
   app.inject({ method: 'POST', url: `${prefix}/v1/batches/${encodeURIComponent(id)}/cancel`, ...request })

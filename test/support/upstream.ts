@@ -32,7 +32,12 @@ export async function startUpstream (t: Test, answer: Upstream['answer'] = () =>
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
-    const recorded = { method: request.method as string, path: request.url as string, headers: request.headers, body: Buffer.concat(chunks).toString() }
+    const recorded = {
+      method: request.method as string,
+      path: request.url as string,
+      headers: request.headers,
+      body: Buffer.concat(chunks).toString()
+    }
     requests.push(recorded)
     const told = upstream.answer(recorded, response)
     if (told === undefined) return
