@@ -30,20 +30,16 @@ export function effectOn ({ status }: Pick<Batch, 'status'>, mayBeOurs: boolean)
 }
 
 /**
- * The result of a cancel that was accepted, by the batch as it is now. Providers lag: a batch that still looks live is
+ * The result of a cancel by the batch as it is now. Providers lag: a batch that still looks live is
  * shown as `cancelling`, marked `assumed`. Throws `batch_not_cancellable` if the batch ended first.
  */
-export function asAccepted (seen: CheckedBatch, source: BatchSource): Omit<CancelledBatch, 'accepted'> {
-  const effect = effectOn(seen.batch, true)
+export function asAccepted (seen: CheckedBatch, source: BatchSource, accepted: boolean): CancelledBatch {
+  const { batch, json, headers } = seen
+  const effect = effectOn(batch, true)
   if (effect === 'ended') throw notCancellable(seen)
-  if (effect === 'cancelled') return { ...seen, source }
+  if (effect === 'cancelled') return { batch, json, headers, source, accepted }
   const status = 'cancelling'
-  return {
-    ...seen,
-    batch: { ...seen.batch, status },
-    json: setJsonMember(seen.json, 'status', status),
-    source: 'assumed'
-  }
+  return { batch: { ...batch, status }, json: setJsonMember(json, 'status', status), headers, source: 'assumed', accepted }
 }
 
 /** A final 409: it has no `retry-after`, and tells the SDKs, which repeat a 409 by default, not to. */

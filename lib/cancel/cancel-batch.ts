@@ -1,24 +1,26 @@
 import { completeBatch } from '../batch/complete-batch.js'
 import { unknownOutcome, type CallError } from '../errors.js'
 import type { CheckedResult } from '../forwarder/check-forwarder.js'
-import { backoffMs, MAX_ATTEMPTS, retryAfterMs } from './backoff.js'
+import { backoffMs, retryAfterMs } from './backoff.js'
 import { asAccepted, effectOn, notCancellable, type CancelledBatch } from './batch-state.js'
-import { createDeadline } from './deadline.js'
-import type { Operation } from './operation.js'
+import { logError, type CancelOperation, type Operation } from './operation.js'
 import { failureKind, isRepeatable, type FailureKind } from './outcome.js'
 import { readBatch, type ReadResult } from './read-batch.js'
 
-export interface CancelOperation extends Operation {
-  /** The client repeats a call that got no response, so a batch that is `cancelled` is what it asked for. */
-  readonly repeated: boolean
-  /** 1 for a client that repeats calls by itself. @default 3 */
-  readonly maxAttempts?: number
+/** What one attempt to cancel led to. */
+type Outcome = Accepted | Failed
+
+interface Accepted {
+  readonly kind: 'accepted'
+  readonly result: CheckedResult
 }
 
-/** What one attempt to cancel led to. */
-type Outcome =
-  | { readonly kind: 'accepted', readonly result: CheckedResult }
-  | { readonly kind: FailureKind, readonly error: CallError }
+interface Failed {
+  readonly kind: FailureKind
+  readonly error: CallError
+  /** The response, which may still come if the attempt took too long. */
+  readonly response: Promise<CheckedResult>
+}
 
 /** How long a provider may lag behind a cancel that it rejected because another one came first. */
 const LAG_MS = 1000
@@ -30,26 +32,30 @@ const LAG_MS = 1000
  * @throws BatchCancelError if the batch had ended, the outcome is not known, or the forwarder has a bug
  */
 export async function cancelBatch (operation: CancelOperation): Promise<CancelledBatch> {
-  const deadline = createDeadline(operation.clock, operation.deadline.left())
+  const outcome = await attemptCancel(operation)
+  if (outcome.kind === 'accepted') return await confirm(operation, outcome.result)
+
+  // The response to an attempt that was given up still counts if it comes before the outcome is resolved.
+  const deadline = operation.deadline.fork()
   let acceptLate!: (result: CheckedResult) => void
   const late = new Promise<CheckedResult>(resolve => { acceptLate = resolve })
-
-  const first = await Promise.race([attemptUntilResolved({ ...operation, deadline }, acceptLate), late])
+  const first = await Promise.race([resolveFailure({ ...operation, deadline }, outcome, acceptLate), late])
   if ('accepted' in first) return first
   deadline.clear()
   return await confirm(operation, first)
 }
 
-/** @param acceptLate receives the response to an attempt that had been given up */
-async function attemptUntilResolved (
+/** Reads and repeats until the outcome of the cancel is known. */
+async function resolveFailure (
   operation: CancelOperation,
+  firstOutcome: Failed,
   acceptLate: (result: CheckedResult) => void
 ): Promise<CancelledBatch> {
   // Once an attempt got no response this call may have stopped the batch: no rejection is believed without a read.
   let unresolved: CallError | undefined
-  for (;;) {
-    const outcome = await attemptCancel(operation, acceptLate)
-    if (outcome.kind === 'accepted') return await confirm(operation, outcome.result)
+  let outcome: Outcome = firstOutcome
+  while (outcome.kind !== 'accepted') {
+    outcome.response.then(acceptLate, () => {})
     if (outcome.kind === 'unknown') unresolved = outcome.error
 
     const needsRead = outcome.kind === 'rejected' || unresolved !== undefined
@@ -60,32 +66,30 @@ async function attemptUntilResolved (
     const delay = delayBeforeRetry(operation, outcome.error)
     if (delay === undefined) throw finalError(outcome.error, unresolved, read)
     await operation.deadline.sleep(delay)
+    outcome = await attemptCancel(operation)
   }
+  return await confirm(operation, outcome.result)
 }
 
-async function attemptCancel (
-  { forwarder, call, deadline, progress, log }: Operation,
-  acceptLate: (result: CheckedResult) => void
-): Promise<Outcome> {
+async function attemptCancel ({ forwarder, call, deadline, progress, log }: Operation): Promise<Outcome> {
   progress.attempts++
   const response = forwarder.cancel(call)
   try {
     const result = await deadline.half(response)
-    if ('warning' in result) log.error({ err: result.warning }, 'the forwarder has a bug')
+    if (result.warning !== undefined) logError(log, 'error', call.headers, result.warning, 'the forwarder has a bug')
     return { kind: 'accepted', result }
   } catch (error) {
-    response.then(acceptLate, () => {})
-    return { kind: failureKind(error as CallError), error: error as CallError }
+    return { kind: failureKind(error as CallError), error: error as CallError, response }
   }
 }
 
 /** After acceptance the call ends with the batch, or with the 409 of a batch that ended first; never with a 5xx. */
 async function confirm (operation: Operation, result: CheckedResult): Promise<CancelledBatch> {
-  if (result.batch !== null) return { ...asAccepted(result, 'provider'), accepted: true }
+  if (result.batch !== null) return asAccepted(result, 'provider', true)
   const read = await readBatch(operation)
-  if (typeof read !== 'string') return { ...asAccepted(read, 'retrieved'), accepted: true }
-  const assumed = completeBatch({ id: operation.call.batchId, status: 'cancelling' })
-  return { batch: assumed, json: JSON.stringify(assumed), headers: result.headers, source: 'assumed', accepted: true }
+  if (typeof read !== 'string') return asAccepted(read, 'retrieved', true)
+  const batch = completeBatch({ id: operation.call.batchId, status: 'cancelling' })
+  return { batch, json: JSON.stringify(batch), headers: result.headers, source: 'assumed', accepted: true }
 }
 
 /**
@@ -109,12 +113,12 @@ function resolveByRead (read: ReadResult, unresolved: boolean, repeated: boolean
   if (typeof read === 'string') return undefined
   const effect = effectOn(read.batch, unresolved || repeated)
   if (effect === 'ended') throw notCancellable(read)
-  return effect === 'cancelled' ? { ...read, source: 'retrieved', accepted: unresolved } : undefined
+  return effect === 'cancelled' ? asAccepted(read, 'retrieved', unresolved) : undefined
 }
 
 /** Milliseconds until the next attempt; `undefined` if there is none. */
 function delayBeforeRetry (operation: CancelOperation, error: CallError): number | undefined {
-  const { progress: { attempts }, maxAttempts = MAX_ATTEMPTS, clock, deadline, random } = operation
+  const { progress: { attempts }, maxAttempts, clock, deadline, random } = operation
   if (!isRepeatable(error) || attempts >= maxAttempts || error.headers['x-should-retry'] === 'false') return undefined
   const delay = retryAfterMs(error.headers, clock.date()) ?? backoffMs(attempts, random())
   return delay < deadline.left() ? delay : undefined

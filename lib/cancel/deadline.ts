@@ -2,24 +2,50 @@ import { timedOut } from '../errors.js'
 import type { Clock } from './clock.js'
 
 /** The end of the time in which one operation does its work. */
-export interface Deadline {
+export class Deadline {
+  readonly #clock: Clock
+  readonly #end: number
+  #timers: Set<() => void> | undefined
+  #cleared = false
+
+  /** @param timeout milliseconds from now */
+  constructor (clock: Clock, timeout: number) {
+    this.#clock = clock
+    this.#end = clock.now() + timeout
+  }
+
   /** Milliseconds that are left; never negative. */
-  left (): number
+  left (): number {
+    return Math.max(0, this.#end - this.#clock.now())
+  }
+
   /** The result of the work, or `upstream_timeout` after half of the time left, so that another request has time. */
-  half<T> (work: Promise<T>): Promise<T>
-  sleep (ms: number): Promise<void>
-  /** Stops all timers: whatever still waits for one never continues. */
-  clear (): void
-}
+  half<T> (work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const stop = this.#start(this.#clock.setTimer, this.left() / 2, () => reject(timedOut()))
+      work.then(value => { stop(); resolve(value) }, error => { stop(); reject(error) })
+    })
+  }
 
-/** @param timeout milliseconds from now */
-export function createDeadline (clock: Clock, timeout: number): Deadline {
-  const end = clock.now() + timeout
-  const timers = new Set<() => void>()
-  const left = () => Math.max(0, end - clock.now())
+  sleep (ms: number): Promise<void> {
+    return new Promise(resolve => { this.#start(this.#clock.setPause, ms, resolve) })
+  }
 
-  function start (set: Clock['setTimer'], ms: number, callback: () => void): () => void {
-    const cancelTimer = set(ms, () => {
+  /** Another one that ends at the same time, with timers of its own. */
+  fork (): Deadline {
+    return new Deadline(this.#clock, this.left())
+  }
+
+  /** Stops all timers, those that would start later included: what waits for one never continues. */
+  clear (): void {
+    this.#cleared = true
+    for (const stop of this.#timers ?? []) stop()
+  }
+
+  #start (setTimer: Clock['setTimer'], ms: number, callback: () => void): () => void {
+    if (this.#cleared) return () => {}
+    const timers = this.#timers ??= new Set()
+    const cancelTimer = setTimer(ms, () => {
       timers.delete(stop)
       callback()
     })
@@ -29,15 +55,5 @@ export function createDeadline (clock: Clock, timeout: number): Deadline {
     }
     timers.add(stop)
     return stop
-  }
-
-  return {
-    left,
-    half: (work) => new Promise((resolve, reject) => {
-      const stop = start(clock.setTimer, left() / 2, () => reject(timedOut()))
-      work.then(value => { stop(); resolve(value) }, error => { stop(); reject(error) })
-    }),
-    sleep: (ms) => new Promise(resolve => { start(clock.setPause, ms, resolve) }),
-    clear () { for (const stop of timers) stop() }
   }
 }

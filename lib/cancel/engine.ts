@@ -4,12 +4,13 @@ import {
 import { checkForwarder, type CheckedBatch } from '../forwarder/check-forwarder.js'
 import { createCall, endCall } from '../forwarder/lifetime.js'
 import type { BatchCall, BatchForwarder } from '../forwarder/types.js'
-import { asAccepted, isTerminal, type CancelledBatch } from './batch-state.js'
+import { MAX_ATTEMPTS } from './backoff.js'
+import { asAccepted, isTerminal, type BatchSource, type CancelledBatch } from './batch-state.js'
 import { cancelBatch } from './cancel-batch.js'
 import { withTimeout, type Clock } from './clock.js'
-import { createDeadline, type Deadline } from './deadline.js'
-import { redactingLog, type CallLog, type Operation, type Progress } from './operation.js'
-import { createPollers, type WaitResult } from './poller.js'
+import { Deadline } from './deadline.js'
+import { logError, type CallLog, type CancelOperation, type Progress } from './operation.js'
+import { createPollers, type Pollers, type WaitResult } from './poller.js'
 import { retrieveBatch } from './read-batch.js'
 
 export interface EngineOptions {
@@ -24,7 +25,7 @@ export interface EngineOptions {
 /** One operation on one batch, whose id and headers were checked. */
 export interface EngineCall extends Omit<BatchCall, 'signal'> {
   /** How long to wait until the batch is terminal, in milliseconds from now. @default 0 */
-  readonly wait?: number
+  readonly wait?: number | undefined
   /** When the caller stops waiting for anything, in milliseconds from now; the work goes on. @default never */
   readonly limit?: number | undefined
   /** Aborts when the caller stops waiting; the work goes on. */
@@ -36,7 +37,8 @@ export interface EngineCall extends Omit<BatchCall, 'signal'> {
   readonly log: CallLog
   /** See `CancelOperation`. */
   readonly repeated?: boolean
-  readonly maxAttempts?: number
+  /** @default 3 */
+  readonly maxAttempts?: number | undefined
 }
 
 export interface EngineResult extends CancelledBatch, Progress {
@@ -57,63 +59,76 @@ export interface Engine {
   close (): Promise<void>
 }
 
-/** The work of one operation, and what it has sent so far. */
-interface Work<T> {
-  readonly call: BatchCall
-  readonly done: Promise<T>
-  readonly progress: Progress
-}
-
 export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOptions): Engine {
   const checked = checkForwarder(forwarder)
   const pollers = checked.retrieve && createPollers({ retrieve: checked.retrieve, clock })
-  const inFlight = new Set<Promise<unknown>>()
+  const inFlight = new Set<BatchCall>()
   let closed = false
+  let notifySettled = () => {}
 
-  async function cancel (engineCall: EngineCall): Promise<EngineResult> {
-    const { repeated = false, maxAttempts } = engineCall
-    const work = start(engineCall, operation =>
-      cancelBatch({ ...operation, repeated, ...maxAttempts !== undefined && { maxAttempts } }))
-    return await finish(engineCall, work, (cancelled, seen) => ({ ...cancelled, ...asAccepted(seen, 'retrieved') }))
-  }
+  const cancel = (engineCall: EngineCall): Promise<EngineResult> => run(engineCall, cancelBatch, asAccepted)
 
   async function retrieve (engineCall: EngineCall): Promise<EngineResult> {
-    const found = { source: 'retrieved', accepted: false } as const
-    const work = start(engineCall, async operation => ({ ...await retrieveBatch(operation), ...found }))
     try {
-      return await finish(engineCall, work, (read, seen) => ({ ...read, ...seen }))
+      return await run(engineCall, async operation => asRetrieved(await retrieveBatch(operation)), asRetrieved)
     } catch (error) {
       throw asReadError(error)
     }
   }
 
-  /** Starts the work of an operation, which goes on to its end whether anybody waits for it or not. */
-  function start<T> (engineCall: EngineCall, run: (operation: Operation) => Promise<T>): Work<T> {
+  /**
+   * Runs an operation for a caller, who may wait for less than the work or, for the end of the batch, longer.
+   *
+   * @param toResult makes a result of the batch as it was read last
+   */
+  async function run (
+    engineCall: EngineCall,
+    work: (operation: CancelOperation) => Promise<CancelledBatch>,
+    toResult: (seen: CheckedBatch, source: BatchSource, accepted: boolean) => CancelledBatch
+  ): Promise<EngineResult> {
     if (closed) throw new FST_BATCH_CANCEL_CLOSED()
+    const started = clock.now()
     const call = createCall(engineCall)
-    const deadline = createDeadline(clock, timeout)
     const progress: Progress = { attempts: 0, reads: 0 }
-    const log = redactingLog(engineCall.log, engineCall.headers)
-    const operation = { forwarder: checked, call, clock, deadline, random: Math.random, log, progress }
-    const done = prepareAndRun(operation, engineCall, run)
-    const tracked: Promise<unknown> = done.then(forget, forget)
-    function forget () { inFlight.delete(tracked) }
-    inFlight.add(tracked)
-    return { call, done, progress }
+    inFlight.add(call)
+    const done = prepareAndWork(engineCall, call, progress, work)
+    try {
+      let result = await forCaller(done, engineCall)
+      const waited = await waitUntilTerminal(engineCall, call, result, started)
+      if (waited?.seen !== undefined) result = toResult(waited.seen, 'retrieved', result.accepted)
+      const { batch, json, headers, source, accepted } = result
+      const { attempts, reads } = progress
+      return { batch, json, headers, source, accepted, attempts, reads, call, retryAfter: waited?.retryAfter }
+    } catch (error) {
+      if (error instanceof BatchCancelError || error instanceof ProviderError) Object.assign(error, progress)
+      throw error
+    } finally {
+      // The work may go on after the caller's own limit.
+      const end = () => endOperation(call)
+      done.then(end, end)
+    }
   }
 
-  async function prepareAndRun<T> (
-    operation: Operation,
-    { allow }: EngineCall,
-    run: (operation: Operation) => Promise<T>
-  ): Promise<T> {
-    const { call, deadline } = operation
+  function endOperation (call: BatchCall): void {
+    endCall(call)
+    inFlight.delete(call)
+    if (inFlight.size === 0) notifySettled()
+  }
+
+  async function prepareAndWork (
+    { allow, log, repeated = false, maxAttempts = MAX_ATTEMPTS }: EngineCall,
+    call: BatchCall,
+    progress: Progress,
+    work: (operation: CancelOperation) => Promise<CancelledBatch>
+  ): Promise<CancelledBatch> {
+    const deadline = new Deadline(clock, timeout)
+    const random = Math.random
     try {
       const preparing = checked.prepare(call)
       if (preparing !== undefined) await inTime(preparing, deadline)
       const allowing = allow?.(call)
       if (allowing !== undefined) await inTime(Promise.resolve(allowing), deadline)
-      return await run(operation)
+      return await work({ forwarder: checked, call, clock, deadline, random, log, progress, repeated, maxAttempts })
     } finally {
       deadline.clear()
     }
@@ -121,43 +136,31 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
 
   const inTime = <T>(work: Promise<T>, deadline: Deadline) => withTimeout(work, deadline.left(), clock, notPrepared)
 
-  /** The result for the caller, who may wait for less than the work or for more. */
-  async function finish<T extends CancelledBatch> (
-    engineCall: EngineCall,
-    { call, done, progress }: Work<T>,
-    merge: (result: T, seen: CheckedBatch) => T
-  ): Promise<EngineResult> {
-    const started = clock.now()
-    try {
-      const result = await forCaller(done, engineCall)
-      const waited = await waitUntilTerminal(engineCall, call, result, started)
-      if (waited === undefined) return { ...result, ...progress, call }
-      const { seen, retryAfter } = waited
-      return { ...seen === undefined ? result : merge(result, seen), ...progress, call, retryAfter }
-    } catch (error) {
-      if (error instanceof BatchCancelError || error instanceof ProviderError) Object.assign(error, progress)
-      throw error
-    } finally {
-      // The work may go on after the caller's own limit.
-      done.then(() => endCall(call), () => endCall(call))
-    }
-  }
-
   function forCaller<T> (work: Promise<T>, { limit, signal }: EngineCall): Promise<T> {
     const limited = limit === undefined ? work : withTimeout(work, limit, clock, timedOut)
     return signal === undefined ? limited : untilAborted(limited, signal)
   }
 
-  async function waitUntilTerminal (
-    { wait = 0, limit = Infinity, signal, onLeave, log }: EngineCall,
+  /** `undefined` if there is nothing to wait for. */
+  function waitUntilTerminal (
+    engineCall: EngineCall,
     call: BatchCall,
     { batch }: CheckedBatch,
     started: number
-  ): Promise<WaitResult | undefined> {
+  ): Promise<WaitResult> | undefined {
+    const { wait = 0, limit = Infinity, signal } = engineCall
+    if (wait === 0 || pollers === undefined || isTerminal(batch) || signal?.aborted === true) return undefined
     const left = started + Math.min(wait, maxWait, limit) - clock.now()
-    if (pollers === undefined || isTerminal(batch) || left <= 0 || signal?.aborted === true) return undefined
-    const safeLog = redactingLog(log, call.headers)
-    const { result, stop } = pollers.wait(call, shareKeyOf(call, safeLog), left, safeLog)
+    return left <= 0 ? undefined : pollUntilTerminal(pollers, engineCall, call, left)
+  }
+
+  async function pollUntilTerminal (
+    pollers: Pollers,
+    { signal, onLeave, log }: EngineCall,
+    call: BatchCall,
+    ms: number
+  ): Promise<WaitResult> {
+    const { result, stop } = pollers.wait(call, shareKeyOf(call, log), ms, log)
     const unregister = onLeave?.(stop)
     signal?.addEventListener('abort', stop, { once: true })
     const waited = await result
@@ -171,13 +174,13 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
       return checked.shareKey(call)
     } catch (error) {
       // The cancel was accepted: a bug of the forwarder must not hide that.
-      log.error({ err: error }, 'shareKey failed')
+      logError(log, 'error', call.headers, error, 'shareKey failed')
       return undefined
     }
   }
 
   async function settled (): Promise<void> {
-    await Promise.all(inFlight)
+    if (inFlight.size > 0) await new Promise<void>(resolve => { notifySettled = resolve })
   }
 
   async function close (): Promise<void> {
@@ -189,6 +192,10 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
 
   return { forwarder, maxWait: pollers === undefined ? 0 : maxWait, cancel, retrieve, settled, close }
 }
+
+/** A batch that was only read: any status is a result. */
+const asRetrieved = ({ batch, json, headers }: CheckedBatch): CancelledBatch =>
+  ({ batch, json, headers, source: 'retrieved', accepted: false })
 
 /** The messages of errors of a read that belongs to no cancel. */
 const READ_MESSAGES: Partial<Record<ErrorCode, string>> = {

@@ -1,24 +1,25 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { redactError, secretsIn } from '../redact.js'
 import type { CheckedForwarder } from '../forwarder/check-forwarder.js'
 import type { BatchCall } from '../forwarder/types.js'
+import { redactError, secretsIn } from '../redact.js'
 import type { Clock } from './clock.js'
 import type { Deadline } from './deadline.js'
 
-/** Where the engine reports what does not end a call. */
+/** Where the engine reports what does not end a call; a pino logger fits. */
 export interface CallLog {
   warn (details: object, message: string): void
   error (details: object, message: string): void
 }
 
-/** The same log without the secrets of a call. */
-export function redactingLog (log: CallLog, headers: IncomingHttpHeaders): CallLog {
-  const redact = (details: object) =>
-    'err' in details ? { ...details, err: redactError(details.err, secretsIn(headers)) } : details
-  return {
-    warn: (details, message) => log.warn(redact(details), message),
-    error: (details, message) => log.error(redact(details), message)
-  }
+/** Logs an error without the secrets of the client whose headers are given. */
+export function logError (
+  log: CallLog,
+  level: keyof CallLog,
+  headers: IncomingHttpHeaders,
+  error: unknown,
+  message: string
+): void {
+  log[level]({ err: redactError(error, secretsIn(headers)) }, message)
 }
 
 /** What an operation has sent to the provider so far. */
@@ -37,4 +38,11 @@ export interface Operation {
   readonly random: () => number
   readonly log: CallLog
   readonly progress: Progress
+}
+
+export interface CancelOperation extends Operation {
+  /** The client repeats a call that got no response, so a batch that is `cancelled` is what it asked for. */
+  readonly repeated: boolean
+  /** 1 for a client that repeats calls by itself. */
+  readonly maxAttempts: number
 }

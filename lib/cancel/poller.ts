@@ -5,7 +5,7 @@ import type { BatchCall } from '../forwarder/types.js'
 import { retryAfterMs } from './backoff.js'
 import { isTerminal } from './batch-state.js'
 import { withTimeout, type Clock } from './clock.js'
-import type { CallLog } from './operation.js'
+import { logError, type CallLog } from './operation.js'
 
 /** The pauses before each read of a poller; the last one repeats. */
 const POLL_INTERVALS_MS = [1000, 2000, 4000, 8000, 15_000]
@@ -172,7 +172,7 @@ function createPoller ({ retrieve, clock, call: firstCall, log, onEnd }: PollerO
       reads++
       return { isLast: isTerminal(seen.batch), requested: retryAfterMs(seen.headers, clock.date()) }
     } catch (error) {
-      if (waiters.size > 0) log.warn({ err: error }, 'reading the batch failed while a client waits for it')
+      if (waiters.size > 0) logError(log, 'warn', call.headers, error, 'reading the batch failed while a client waits for it')
       if (!(error instanceof ProviderError)) return { isLast: false }
       return {
         isLast: FINAL_STATUSES.has(error.statusCode),

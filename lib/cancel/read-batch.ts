@@ -2,7 +2,7 @@ import type { CallError } from '../errors.js'
 import { internalError } from '../errors.js'
 import type { CheckedBatch } from '../forwarder/check-forwarder.js'
 import { backoffMs, MAX_READS, retryAfterMs } from './backoff.js'
-import type { Operation } from './operation.js'
+import { logError, type Operation } from './operation.js'
 import { isRepeatable } from './outcome.js'
 
 /** A batch as it was read; `missing`: the provider says that it does not exist; `unreadable`: nothing was learned. */
@@ -32,7 +32,7 @@ export async function retrieveBatch (operation: Operation): Promise<CheckedBatch
     try {
       return await deadline.half(retrieve(call))
     } catch (error) {
-      log.warn({ err: error }, 'reading the batch failed')
+      logError(log, 'warn', call.headers, error, 'reading the batch failed')
       const delay = delayBeforeReread(operation, error as CallError, read)
       if (delay === undefined) throw error
       await deadline.sleep(delay)

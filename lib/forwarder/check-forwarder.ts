@@ -26,6 +26,7 @@ export type CheckedResult = CheckedBatch | NoBatch
 export interface NoBatch {
   readonly batch: null
   readonly headers: ResponseHeaders
+  readonly warning?: undefined
 }
 
 /** A forwarder that returns checked results, and throws nothing but a `BatchCancelError` or a `ProviderError`. */

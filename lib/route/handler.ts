@@ -1,11 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CancelParams } from '../../schemas/cancel.js'
 import type { Engine, EngineCall, EngineResult } from '../cancel/engine.js'
+import { logError, type CallLog } from '../cancel/operation.js'
 import { failureKind } from '../cancel/outcome.js'
 import { publishCall } from '../diagnostics.js'
 import { BatchCancelError, type CallError } from '../errors.js'
 import type { Batch, BatchCall } from '../forwarder/types.js'
 import { redactError, secretsIn } from '../redact.js'
+import type { ResponseHeaders } from '../headers.js'
 import { callErrorResponse, hostErrorResponse, isCallError } from './error-response.js'
 import { clientLimit, preferredWait } from './prefer.js'
 import { clientRetries, createCallReader, type ResolvedProvider } from './read-call.js'
@@ -37,6 +39,8 @@ type Reply = FastifyReply<BatchRoute>
 export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow, onCancelled }: RouteSettings) {
   const { providers } = engine.forwarder
   const reader = createCallReader({ providers, defaultProvider, portkeyConfig })
+  const checkedAllow = allow && ((call: BatchCall) => checkAllowed(allow, call))
+  const notifyCancelled = onCancelled && ((result: EngineResult, log: CallLog) => notify(onCancelled, result, log))
   const states = new WeakMap<object, RequestState>()
   const waits = new Set<() => void>()
   let closing = false
@@ -49,19 +53,15 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
     done()
   }
 
-  async function cancelBatch (call: EngineCall): Promise<EngineResult> {
-    const result = await engine.cancel({ ...call, ...clientRetries(call.headers) })
-    if (result.accepted && onCancelled !== undefined) notify(onCancelled, result, call)
-    return result
-  }
-
   async function respond (
     request: Request,
     reply: Reply,
-    run: (call: EngineCall) => Promise<EngineResult>
+    run: (call: EngineCall) => Promise<EngineResult>,
+    notify?: (result: EngineResult, log: CallLog) => void
   ): Promise<FastifyReply> {
     const state = states.get(request) as RequestState
     const { provider, headers } = state.resolved
+    const { repeated, maxAttempts } = clientRetries(headers)
     const limit = clientLimit(headers)
     const wait = closing ? undefined : grantedWait(preferredWait(headers), limit)
     const result = await run({
@@ -69,16 +69,19 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
       provider,
       headers,
       request: request as FastifyRequest,
-      ...wait !== undefined && { wait: wait * 1000 },
+      wait: wait === undefined ? 0 : wait * 1000,
       limit,
       onLeave (stop) {
         state.wait = wait
         return onLeave(reply as FastifyReply, stop)
       },
-      allow: allow && (call => checkAllowed(allow, call)),
-      log: request.log
+      allow: checkedAllow,
+      log: request.log,
+      repeated,
+      maxAttempts
     })
     state.wait = wait
+    notify?.(result, request.log)
     return send(request as FastifyRequest, reply as FastifyReply, successResponse(result), result)
   }
 
@@ -144,27 +147,20 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
     onRequest,
     endWaits,
     cancel: {
-      handler: (request: Request, reply: Reply) => respond(request, reply, cancelBatch),
+      handler: (request: Request, reply: Reply) => respond(request, reply, engine.cancel, notifyCancelled),
       errorHandler: errorHandler(describeCancel)
     },
     retrieve: {
-      handler: (request: Request, reply: Reply) => respond(request, reply, call => engine.retrieve(call)),
+      handler: (request: Request, reply: Reply) => respond(request, reply, engine.retrieve),
       errorHandler: errorHandler(() => 'the batch was not retrieved')
     }
   }
 }
 
 function successResponse ({ json, headers, source, attempts, retryAfter }: EngineResult): RouteResponse {
-  return {
-    status: 200,
-    body: json,
-    headers: {
-      'x-batch-source': source,
-      ...retryAfter !== undefined && { 'retry-after': String(Math.ceil(retryAfter / 1000)) },
-      ...headers
-    },
-    attempts
-  }
+  const own: ResponseHeaders = { 'x-batch-source': source }
+  if (retryAfter !== undefined) own['retry-after'] = String(Math.ceil(retryAfter / 1000))
+  return { status: 200, body: json, headers: Object.assign(own, headers), attempts }
 }
 
 /** HTTP/2 reports a client that left on the stream. */
@@ -191,13 +187,14 @@ const notAllowed = (cause?: unknown) =>
 
 async function notify (
   onCancelled: (call: BatchCall, batch: Batch) => unknown,
-  { call, batch }: EngineResult,
-  { log }: EngineCall
+  { call, batch, accepted }: EngineResult,
+  log: CallLog
 ): Promise<void> {
+  if (!accepted) return
   try {
     await onCancelled(call, batch)
   } catch (error) {
-    log.error({ err: redactError(error, secretsIn(call.headers)) }, 'onCancelled failed')
+    logError(log, 'error', call.headers, error, 'onCancelled failed')
   }
 }
 

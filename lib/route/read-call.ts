@@ -81,14 +81,13 @@ export interface ClientRetries {
   /** Whether this call repeats one that got no response. */
   readonly repeated: boolean
   /** 1 for a client that repeats calls by itself. */
-  readonly maxAttempts?: number
+  readonly maxAttempts: number | undefined
 }
 
 /** Reads `x-stainless-retry-count`, which OpenAI's and Anthropic's SDKs send with each call. */
 export function clientRetries (headers: IncomingHttpHeaders): ClientRetries {
   const count = Number(headerOf(headers, 'x-stainless-retry-count') ?? NaN)
-  if (Number.isNaN(count)) return { repeated: false }
   // Portkey's SDK passes on the header of the client inside it, but repeats nothing.
-  const repeatsItself = headerOf(headers, 'x-portkey-package-version') === undefined
-  return { repeated: count >= 1, ...repeatsItself && { maxAttempts: 1 } }
+  const repeatsItself = !Number.isNaN(count) && headerOf(headers, 'x-portkey-package-version') === undefined
+  return { repeated: count >= 1, maxAttempts: repeatsItself ? 1 : undefined }
 }

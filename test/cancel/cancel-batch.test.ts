@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Batch, BatchStatus } from '../../schemas/index.js'
 import type { CancelledBatch } from '../../lib/cancel/batch-state.js'
 import { cancelBatch } from '../../lib/cancel/cancel-batch.js'
-import { createDeadline } from '../../lib/cancel/deadline.js'
+import { Deadline } from '../../lib/cancel/deadline.js'
 import type { Progress } from '../../lib/cancel/operation.js'
 import {
   BatchCancelError,
@@ -67,9 +67,9 @@ async function play (
   let after = NaN
   const work = cancelBatch({
     forwarder,
-    call: { batchId: 'batch_1' } as BatchCall,
+    call: { batchId: 'batch_1', headers: {} } as unknown as BatchCall,
     clock,
-    deadline: createDeadline(clock, timeout),
+    deadline: new Deadline(clock, timeout),
     random: () => random,
     log: { warn () {}, error () {} },
     progress,
@@ -476,13 +476,14 @@ t.test('an invalid result of the forwarder is resolved by reading, but not repea
         cancel: async () => ({ success: true }) as never,
         ...reads !== undefined && { retrieve: () => take(clock, reads, 'read') as Promise<Batch> }
       }),
-      call: { batchId: 'batch_1' } as BatchCall,
+      call: { batchId: 'batch_1', headers: {} } as unknown as BatchCall,
       clock,
-      deadline: createDeadline(clock, 30_000),
+      deadline: new Deadline(clock, 30_000),
       random: () => 1,
       log: { warn () {}, error () {} },
       progress,
-      repeated: false
+      repeated: false,
+    maxAttempts: 3
     }).catch((error: CallError) => error)
     t.match(outcome, expected, String(reads))
     t.equal(progress.attempts, 1)
@@ -499,13 +500,14 @@ t.test('a final 409 has no retry-after', async t => {
         headers: { 'retry-after': '10', 'x-request-id': 'r' }
       })
     }),
-    call: { batchId: 'batch_1' } as BatchCall,
+    call: { batchId: 'batch_1', headers: {} } as unknown as BatchCall,
     clock,
-    deadline: createDeadline(clock, 30_000),
+    deadline: new Deadline(clock, 30_000),
     random: () => 1,
     log: { warn () {}, error () {} },
     progress: { attempts: 0, reads: 0 },
-    repeated: false
+    repeated: false,
+    maxAttempts: 3
   }).catch((error: BatchCancelError) => error)
   t.strictSame((outcome as BatchCancelError).headers, { 'x-request-id': 'r', 'x-should-retry': 'false' })
 })

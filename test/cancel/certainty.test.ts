@@ -3,7 +3,7 @@ import t from 'tap'
 import { MAX_ATTEMPTS, MAX_READS } from '../../lib/cancel/backoff.js'
 import type { CancelledBatch } from '../../lib/cancel/batch-state.js'
 import { cancelBatch } from '../../lib/cancel/cancel-batch.js'
-import { createDeadline } from '../../lib/cancel/deadline.js'
+import { Deadline } from '../../lib/cancel/deadline.js'
 import type { Progress } from '../../lib/cancel/operation.js'
 import { BatchCancelError, ProviderError, unreachable, type CallError } from '../../lib/errors.js'
 import type { BatchCall } from '../../lib/forwarder/types.js'
@@ -196,10 +196,10 @@ t.test('whatever happens on the way, the answer is true', async t => {
     const held = provider(world, clock)
     const progress: Progress = { attempts: 0, reads: 0 }
     const ends: End[] = []
-    const deadline = createDeadline(clock, world.timeout)
+    const deadline = new Deadline(clock, world.timeout)
     cancelBatch({
       forwarder: checkForwarder({ cancel: held.cancel, retrieve: held.retrieve }),
-      call: { batchId: 'batch_1' } as BatchCall,
+      call: { batchId: 'batch_1', headers: {} } as unknown as BatchCall,
       clock,
       deadline,
       random: () => random,
