@@ -1,22 +1,19 @@
 import type { Batch, BatchStatus } from '../../schemas/batch.js'
-import { ApiError } from './errors.js'
+import { ApiError, rateLimited } from './errors.js'
 import type { StoredFile } from './files.js'
 import { newId } from './ids.js'
-import { move, newJob, inSeconds, type Job } from './job.js'
-import { conclude, live, type Workshop } from './run-batch.js'
+import { newJob, setStatus, toSeconds, type Job } from './job.js'
+import { MAX_BATCHES, MAX_LIVE_INPUT_BYTES } from './limits.js'
+import { CANCELLING_MS, VALIDATING_MS, finishCancel, runBatch, type Runtime } from './run-batch.js'
 
-/** How many batches are kept besides the seeds; the oldest that ended is dropped for a new one. */
-export const MAX_BATCHES = 500
-/** How many bytes the input files of all batches that have not ended may have together (64 MiB). */
-export const MAX_LIVE_BYTES = 64 * 1024 * 1024
-/** How long a seeded batch that a cancel ended is shown before it is made anew, in milliseconds. */
-export const SHOWN_MS = 60_000
+/** How long a seeded batch is shown as `cancelled` before it is reset, in milliseconds. */
+export const SEED_RESET_MS = 60_000
 
-export interface Sandbox extends Workshop {
+export interface Sandbox extends Runtime {
   /** Oldest first. */
   readonly jobs: Map<string, Job>
-  /** Takes an error that nobody waits for. */
-  report (error: unknown): void
+  /** Logs an error of work that no request waits for. */
+  logError (error: unknown): void
 }
 
 export interface NewBatch {
@@ -30,12 +27,18 @@ const LIVE: readonly BatchStatus[] = [...CANCELLABLE, 'cancelling']
 
 const isLive = ({ batch }: Job) => LIVE.includes(batch.status)
 
-export function createBatch (sandbox: Sandbox, { input, endpoint, metadata }: NewBatch): Batch {
-  const inputBytes = input.bytes.length
-  makeRoom(sandbox, inputBytes)
-  const job = newJob({ id: newId('batch_'), endpoint, inputFileId: input.about.id, inputBytes, metadata, now: sandbox.now() })
+export function createBatch (sandbox: Sandbox, { input: { file, content }, endpoint, metadata }: NewBatch): Batch {
+  makeRoom(sandbox, content.length)
+  const job = newJob({
+    id: newId('batch_'),
+    endpoint,
+    inputFileId: file.id,
+    input: content,
+    metadata,
+    now: sandbox.now()
+  })
   sandbox.jobs.set(job.batch.id, job)
-  live(sandbox, job, input.bytes).catch(sandbox.report)
+  runBatch(sandbox, job).catch(sandbox.logError)
   return job.batch
 }
 
@@ -43,9 +46,11 @@ export function cancelBatch (sandbox: Sandbox, id: string): Batch {
   const job = findJob(sandbox, id)
   const { status } = job.batch
   if (CANCELLABLE.includes(status)) {
-    move(job, 'cancelling', inSeconds(sandbox.now()))
-    // Nobody works on a picture; any other batch is concluded by its own work.
-    if (job.picture !== undefined) conclude(sandbox, job).catch(sandbox.report)
+    const now = sandbox.now()
+    setStatus(job, 'cancelling', toSeconds(now))
+    job.expectedEnd = now + VALIDATING_MS + sandbox.latency + CANCELLING_MS
+    // A seed does not run; any other batch ends its cancel itself.
+    if (job.seed !== undefined) finishCancel(sandbox, job).catch(sandbox.logError)
   } else if (status !== 'cancelling') {
     throw new ApiError(409, `Cannot cancel a batch with status '${status}'.`)
   }
@@ -54,33 +59,49 @@ export function cancelBatch (sandbox: Sandbox, id: string): Batch {
 
 export const findBatch = (sandbox: Sandbox, id: string): Batch => findJob(sandbox, id).batch
 
-/** All batches, newest first. */
+/** Returns all batches, newest first. */
 export const listBatches = (sandbox: Sandbox): Batch[] =>
-  [...sandbox.jobs.values()].map(job => renewed(sandbox, job).batch).reverse()
+  [...sandbox.jobs.values()].map(job => resetIfDue(sandbox, job).batch).reverse()
 
 function findJob (sandbox: Sandbox, id: string): Job {
   const job = sandbox.jobs.get(id)
   if (job === undefined) throw new ApiError(404, `No batch found with id '${id}'.`)
-  return renewed(sandbox, job)
+  return resetIfDue(sandbox, job)
 }
 
-/** A seeded batch is made anew a while after a cancel ended it, so that the documented call works again. */
-function renewed (sandbox: Sandbox, job: Job): Job {
-  const { picture, cancelledAt } = job
-  if (picture === undefined || cancelledAt === undefined || sandbox.now() - cancelledAt < SHOWN_MS) return job
-  const fresh = picture.again()
+/** Resets a seeded batch some time after a cancel ended it, so that the documented call works again. */
+function resetIfDue (sandbox: Sandbox, job: Job): Job {
+  const { seed, cancelledAt } = job
+  if (seed === undefined || cancelledAt === undefined || sandbox.now() - cancelledAt < SEED_RESET_MS) return job
+  const fresh = seed.recreate()
   sandbox.jobs.set(fresh.batch.id, fresh)
   return fresh
 }
 
-function makeRoom ({ jobs }: Sandbox, inputBytes: number) {
-  const own = [...jobs.values()].filter(({ picture }) => picture === undefined)
-  const living = own.filter(isLive)
-  const held = living.reduce((sum, job) => sum + job.inputBytes, inputBytes)
-  if (living.length >= MAX_BATCHES || held > MAX_LIVE_BYTES) {
-    throw new ApiError(429, `The sandbox works on at most ${MAX_BATCHES} batches with 64 MiB of input at a time. Try again when one has ended.`,
-      { type: 'requests', code: 'rate_limit_exceeded', headers: { 'retry-after': '1' } })
+/**
+ * Makes room for a new batch by removing the oldest ones that have ended.
+ * @throws {ApiError} 429 if too many are live; it says when enough of them will have ended.
+ */
+function makeRoom ({ jobs, now }: Sandbox, inputBytes: number) {
+  const own = [...jobs.values()].filter(({ seed }) => seed === undefined)
+  const wait = timeUntilRoom(own.filter(isLive), inputBytes, now())
+  if (wait !== undefined) {
+    throw rateLimited(`The sandbox runs at most ${MAX_BATCHES} batches with 64 MiB of input at a time.`, wait)
   }
   const excess = Math.max(0, own.length - MAX_BATCHES + 1)
   for (const { batch } of own.filter(job => !isLive(job)).slice(0, excess)) jobs.delete(batch.id)
+}
+
+/** Returns the milliseconds until enough live batches have ended; `undefined` if there is room now. */
+function timeUntilRoom (live: readonly Job[], inputBytes: number, now: number): number | undefined {
+  let count = live.length
+  let bytes = live.reduce((sum, { input }) => sum + input.length, inputBytes)
+  const hasRoom = () => count < MAX_BATCHES && bytes <= MAX_LIVE_INPUT_BYTES
+  if (hasRoom()) return undefined
+  const lastToEnd = live.toSorted((a, b) => a.expectedEnd - b.expectedEnd).find(({ input }) => {
+    count -= 1
+    bytes -= input.length
+    return hasRoom()
+  })
+  return (lastToEnd as Job).expectedEnd - now
 }

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { MISSING, envelope, missingMessage } from './errors.js'
 import { newId } from './ids.js'
+import { MAX_INPUTS } from './limits.js'
 
-/** The answer to one request of a batch, and the tokens that it cost. */
-export interface Answer {
+/** The response to one request of a batch, and the tokens that it used. */
+export interface RequestResult {
   readonly status: number
   readonly body: unknown
   readonly inputTokens: number
@@ -14,14 +15,12 @@ type Body = Record<string, unknown>
 type Check = (value: unknown) => boolean
 interface Echo { readonly body: object, readonly input: string[], readonly output: string[] }
 interface Endpoint {
-  /** What a request's body must have. */
-  readonly needs: Readonly<Record<string, Check>>
+  /** What the body of a request must have. */
+  readonly required: Readonly<Record<string, Check>>
   readonly echo: (body: Body, created: number) => Echo
 }
 
-/** How many inputs one request may have: OpenAI's limit for embeddings. */
-const MAX_INPUTS = 2_048
-/** Numbers in a vector: few, since they are only an example. */
+/** How many numbers an embedding has: few, since it is only an example. */
 const VECTOR_SIZE = 8
 
 const isText: Check = (value) => typeof value === 'string' && value !== ''
@@ -30,17 +29,17 @@ const isInput: Check = (value) => isText(value) || (isList(value) && inputsOf(va
 const isTextOrAbsent: Check = (value) => value === undefined || isText(value)
 const isInputText: Check = (value) => isText(value) || isList(value)
 
-/** A rough count that is the same on every run: four characters are a token. */
+/** Returns a rough token count that is the same on every run: four characters are a token. */
 const tokensOf = (texts: string[]) => texts.reduce((sum, text) => sum + Math.ceil(text.length / 4), 0)
 
-/** The text of a message's content: a string, or parts of which some have a text. */
+/** Returns the text of a message's content: a string, or parts of which some have a text. */
 function textOf (content: unknown): string {
   if (typeof content === 'string') return content
   if (!Array.isArray(content)) return ''
   return content.map(part => Object(part).text).filter(isText).join('')
 }
 
-/** The inputs of a request that may have one or many, as text or as tokens. */
+/** Returns the inputs of a request, which may be one or many, as text or as tokens. */
 function inputsOf (value: unknown): string[] {
   if (typeof value === 'string') return [value]
   const list = value as unknown[]
@@ -48,7 +47,7 @@ function inputsOf (value: unknown): string[] {
   return list.map(item => typeof item === 'string' ? item : `${Object(item).length} tokens`)
 }
 
-/** A conversation: the text of every message, and of the user's last one. */
+/** Returns the text of every message of a conversation, and of the user's last one. */
 function conversation (value: unknown): { texts: string[], last: string } {
   if (typeof value === 'string') return { texts: [value], last: value }
   const messages = (value as unknown[]).map(message => {
@@ -69,7 +68,12 @@ function completionUsage (input: string[], output: string[]) {
     completion_tokens: completion,
     total_tokens: prompt + completion,
     prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
-    completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0, accepted_prediction_tokens: 0, rejected_prediction_tokens: 0 }
+    completion_tokens_details: {
+      reasoning_tokens: 0,
+      audio_tokens: 0,
+      accepted_prediction_tokens: 0,
+      rejected_prediction_tokens: 0
+    }
   }
 }
 
@@ -139,14 +143,19 @@ function embeddings (body: Body): Echo {
   const input = inputsOf(body.input)
   const tokens = tokensOf(input)
   const data = input.map((text, index) => ({ object: 'embedding', index, embedding: vectorOf(text) }))
-  return { input, output: [], body: { object: 'list', data, model: body.model, usage: { prompt_tokens: tokens, total_tokens: tokens } } }
+  const usage = { prompt_tokens: tokens, total_tokens: tokens }
+  return { input, output: [], body: { object: 'list', data, model: body.model, usage } }
 }
 
 function completion (body: Body, created: number): Echo {
   const prompts = inputsOf(body.prompt)
   const choices = prompts.map((text, index) => ({ text, index, logprobs: null, finish_reason: 'stop' }))
   const usage = completionUsage(prompts, prompts)
-  return { input: prompts, output: prompts, body: { id: newId('cmpl-'), object: 'text_completion', created, model: body.model, choices, usage } }
+  return {
+    input: prompts,
+    output: prompts,
+    body: { id: newId('cmpl-'), object: 'text_completion', created, model: body.model, choices, usage }
+  }
 }
 
 const CATEGORIES = [
@@ -154,26 +163,31 @@ const CATEGORIES = [
   'self-harm/instructions', 'self-harm/intent', 'sexual', 'sexual/minors', 'violence', 'violence/graphic'
 ]
 const eachCategory = <T>(value: T) => Object.fromEntries(CATEGORIES.map(name => [name, value]))
-const HARMLESS = { flagged: false, categories: eachCategory(false), category_scores: eachCategory(0), category_applied_input_types: eachCategory(['text']) }
+const NOT_FLAGGED = {
+  flagged: false,
+  categories: eachCategory(false),
+  category_scores: eachCategory(0),
+  category_applied_input_types: eachCategory(['text'])
+}
 
 function moderation (body: Body): Echo {
-  const results = inputsOf(body.input).map(() => HARMLESS)
-  // A moderation costs nothing.
+  const results = inputsOf(body.input).map(() => NOT_FLAGGED)
+  // A moderation is free of charge.
   return { input: [], output: [], body: { id: newId('modr-'), model: body.model ?? 'omni-moderation-latest', results } }
 }
 
 const ENDPOINTS: ReadonlyMap<string, Endpoint> = new Map<string, Endpoint>([
-  ['/v1/chat/completions', { needs: { model: isText, messages: isList }, echo: chatCompletion }],
-  ['/v1/responses', { needs: { model: isText, input: isInputText }, echo: response }],
-  ['/v1/embeddings', { needs: { model: isText, input: isInput }, echo: embeddings }],
-  ['/v1/completions', { needs: { model: isText, prompt: isInput }, echo: completion }],
-  ['/v1/moderations', { needs: { model: isTextOrAbsent, input: isInput }, echo: moderation }]
+  ['/v1/chat/completions', { required: { model: isText, messages: isList }, echo: chatCompletion }],
+  ['/v1/responses', { required: { model: isText, input: isInputText }, echo: response }],
+  ['/v1/embeddings', { required: { model: isText, input: isInput }, echo: embeddings }],
+  ['/v1/completions', { required: { model: isText, prompt: isInput }, echo: completion }],
+  ['/v1/moderations', { required: { model: isTextOrAbsent, input: isInput }, echo: moderation }]
 ])
 
 /** The endpoints that a batch may name. */
 export const ENDPOINT_NAMES: readonly string[] = [...ENDPOINTS.keys()]
 
-function refusal (param: string, value: unknown): Answer {
+function invalidBody (param: string, value: unknown): RequestResult {
   const body = value === undefined
     ? envelope(missingMessage(param), { param, code: MISSING })
     : envelope(`Invalid value for '${param}'.`, { param, code: 'invalid_value' })
@@ -181,14 +195,14 @@ function refusal (param: string, value: unknown): Answer {
 }
 
 /**
- * Answers one request by echoing it, in the shape of the endpoint; a 400 where the body lacks what the endpoint needs.
+ * Responds to one request by echoing it in the shape of the endpoint, or with a 400 if something required is missing.
  * @param created Unix time in seconds.
  */
-export function answerTo (endpoint: string, requestBody: unknown, created: number): Answer {
-  const { needs, echo } = ENDPOINTS.get(endpoint) as Endpoint
-  const asked: Body = Object(requestBody)
-  const lacking = Object.entries(needs).find(([param, check]) => !check(asked[param]))
-  if (lacking !== undefined) return refusal(lacking[0], asked[lacking[0]])
-  const { body, input, output } = echo(asked, created)
+export function respondTo (endpoint: string, requestBody: unknown, created: number): RequestResult {
+  const { required, echo } = ENDPOINTS.get(endpoint) as Endpoint
+  const fields: Body = Object(requestBody)
+  const invalid = Object.entries(required).find(([param, check]) => !check(fields[param]))
+  if (invalid !== undefined) return invalidBody(invalid[0], fields[invalid[0]])
+  const { body, input, output } = echo(fields, created)
   return { status: 200, body, inputTokens: tokensOf(input), outputTokens: tokensOf(output) }
 }

@@ -1,19 +1,13 @@
 import { newId } from './ids.js'
-
-const MIB = 1024 * 1024
-
-/** The largest file that may be uploaded. OpenAI takes 200 MB; here all of it stands in memory. */
-export const MAX_FILE_BYTES = 16 * MIB
-/** How many files are kept; the oldest is dropped for a new one. Three for each batch that is kept, and some more. */
-export const MAX_FILES = 2_000
-/** How many bytes all files may have together; the oldest are dropped for a new one. */
-export const MAX_STORED_BYTES = 256 * MIB
+import { MAX_FILES, MAX_STORED_BYTES } from './limits.js'
 
 /** OpenAI's file object. */
 export interface FileObject {
   readonly id: string
   readonly object: 'file'
+  /** Size of the file, in bytes. */
   readonly bytes: number
+  /** Unix time in seconds. */
   readonly created_at: number
   readonly expires_at: null
   readonly filename: string
@@ -23,14 +17,14 @@ export interface FileObject {
 }
 
 export interface StoredFile {
-  readonly about: FileObject
-  readonly bytes: Buffer
+  readonly file: FileObject
+  readonly content: Buffer
 }
 
 export interface NewFile extends Pick<FileObject, 'filename' | 'purpose'> {
-  /** The id of a file that must last, as those of the seeds; without it, a new id. */
+  /** The id of a file that is never removed, as those of the seeds. Without it, the file gets a new id. */
   readonly id?: string | undefined
-  readonly bytes: Buffer
+  readonly content: Buffer
   /** Unix time in seconds. */
   readonly createdAt: number
 }
@@ -38,30 +32,30 @@ export interface NewFile extends Pick<FileObject, 'filename' | 'purpose'> {
 export interface FileStore {
   add (file: NewFile): FileObject
   find (id: string): StoredFile | undefined
-  /** Newest first; the seeds' files are the oldest. */
+  /** Newest first; the files of the seeds are the oldest. */
   list (): FileObject[]
 }
 
-/** Files in memory, bounded in number and bytes. */
-export function fileStore (): FileStore {
-  const lasting = new Map<string, StoredFile>()
-  const passing = new Map<string, StoredFile>()
-  let held = 0
+/** Stores files in memory, bounded in number and bytes. */
+export function createFileStore (): FileStore {
+  const permanent = new Map<string, StoredFile>()
+  const removable = new Map<string, StoredFile>()
+  let bytes = 0
 
-  function makeRoom () {
-    for (const [id, { bytes }] of passing) {
-      if (passing.size <= MAX_FILES && held <= MAX_STORED_BYTES) break
-      passing.delete(id)
-      held -= bytes.length
+  function removeOldest () {
+    for (const [id, { content }] of removable) {
+      if (removable.size <= MAX_FILES && bytes <= MAX_STORED_BYTES) break
+      removable.delete(id)
+      bytes -= content.length
     }
   }
 
   return {
-    add ({ id, bytes, filename, purpose, createdAt }) {
-      const about: FileObject = {
+    add ({ id, content, filename, purpose, createdAt }) {
+      const file: FileObject = {
         id: id ?? newId('file-'),
         object: 'file',
-        bytes: bytes.length,
+        bytes: content.length,
         created_at: createdAt,
         expires_at: null,
         filename,
@@ -70,15 +64,15 @@ export function fileStore (): FileStore {
         status_details: null
       }
       if (id !== undefined) {
-        lasting.set(id, { about, bytes })
-        return about
+        permanent.set(id, { file, content })
+        return file
       }
-      passing.set(about.id, { about, bytes })
-      held += bytes.length
-      makeRoom()
-      return about
+      removable.set(file.id, { file, content })
+      bytes += content.length
+      removeOldest()
+      return file
     },
-    find: (id) => passing.get(id) ?? lasting.get(id),
-    list: () => [...lasting.values(), ...passing.values()].map(({ about }) => about).reverse()
+    find: (id) => removable.get(id) ?? permanent.get(id),
+    list: () => [...permanent.values(), ...removable.values()].map(({ file }) => file).reverse()
   }
 }

@@ -1,4 +1,4 @@
 import { randomUUID } from 'node:crypto'
 
-/** A new id: the prefix and 32 hexadecimal digits. */
+/** Returns a new id: the prefix and 32 hexadecimal digits. */
 export const newId = (prefix: string) => prefix + randomUUID().replaceAll('-', '')

@@ -1,49 +1,52 @@
 import type { Batch, BatchStatus } from '../../schemas/batch.js'
-import { answerTo, tokenUsage, type Answer } from './endpoints.js'
+import { createByteBuffer, type ByteBuffer } from './byte-buffer.js'
+import { respondTo, tokenUsage, type RequestResult } from './endpoints.js'
 import { envelope } from './errors.js'
 import type { FileStore } from './files.js'
 import { newId } from './ids.js'
 import type { BatchRequest } from './input.js'
+import { MAX_LIVE_OUTPUT_BYTES, MAX_OUTPUT_BYTES, SLICE_BYTES } from './limits.js'
+import type { Steps } from './work-queue.js'
 
-/** How many characters of answers a batch may gather (64 Mi); requests beyond that fail. */
-export const MAX_OUTPUT_LENGTH = 64 * 1024 * 1024
-/** The time in which a batch must be done: 24 hours, in milliseconds. */
+/** How long a batch may take, in milliseconds: 24 hours. */
 export const WINDOW_MS = 24 * 60 * 60 * 1000
 
 export type EndStatus = 'completed' | 'expired' | 'cancelled'
 
-/** A seeded batch, which stands still until it is cancelled. */
-export interface Picture {
-  readonly outputId: string
-  readonly errorId: string
-  /** What a status sets, where that is not its own time. */
+/** What a seeded batch has besides: it does not run, but can be cancelled. */
+export interface Seed {
+  readonly outputFileId: string
+  readonly errorFileId: string
+  /** The fields that a status sets, if not the time of its own. */
   readonly stamps: Partial<Record<BatchStatus, Partial<Batch>>>
-  /** Makes the batch anew. */
-  readonly again: () => Job
+  /** Returns the batch as it was at first. */
+  readonly recreate: () => Job
 }
 
-/** A batch and the work on it. */
+/** A batch and the state of its work. */
 export interface Job {
-  /** The batch as it stands: replaced at every change, never mutated, since it was handed out. */
+  /** The batch as it is now: replaced at every change, never mutated, since it was handed out. */
   batch: Batch
-  /** The requests that wait, run or ran; none once the batch ended. */
+  /** The input file; empty once the batch has ended. */
+  input: Buffer
+  /** All requests, whether queued, running or done; empty once the batch has ended. */
   requests: readonly BatchRequest[]
-  /** How many of them were started, in their order. */
+  /** How many of the requests were started, in their order. */
   started: number
   completed: number
   failed: number
   inputTokens: number
   outputTokens: number
-  /** The rows of the output and of the error file. */
-  outputs: string[]
-  errors: string[]
-  outputLength: number
-  /** Size of the input file. */
-  readonly inputBytes: number
-  /** Unix time in milliseconds when the batch expires. */
+  /** The content of the output file. */
+  outputs: ByteBuffer
+  /** The content of the error file. */
+  errors: ByteBuffer
+  /** When the batch will have ended, if nothing else happens, as Unix time in milliseconds. */
+  expectedEnd: number
+  /** When the batch expires, as Unix time in milliseconds. */
   readonly deadline: number
-  readonly picture?: Picture
-  /** Unix time in milliseconds when a cancel ended it. */
+  readonly seed?: Seed
+  /** When a cancel ended the batch, as Unix time in milliseconds. */
   cancelledAt?: number
 }
 
@@ -51,16 +54,23 @@ export interface NewJob {
   readonly id: string
   readonly endpoint: string
   readonly inputFileId: string
-  readonly inputBytes: number
+  readonly input: Buffer
   readonly metadata: Record<string, string> | null
   /** Unix time in milliseconds. */
   readonly now: number
-  readonly picture?: Picture
+  readonly seed?: Seed
 }
 
-export const inSeconds = (ms: number) => Math.floor(ms / 1000)
+/** What is stored outside of the batches. */
+export interface Storage {
+  readonly files: FileStore
+  /** How many bytes of responses the batches hold that have not ended. */
+  readonly outputTotal: { bytes: number }
+}
 
-export function newJob ({ id, endpoint, inputFileId, inputBytes, metadata, now, ...rest }: NewJob): Job {
+export const toSeconds = (ms: number) => Math.floor(ms / 1000)
+
+export function newJob ({ id, endpoint, inputFileId, input, metadata, now, ...rest }: NewJob): Job {
   const batch: Batch = {
     id,
     object: 'batch',
@@ -72,9 +82,9 @@ export function newJob ({ id, endpoint, inputFileId, inputBytes, metadata, now, 
     status: 'validating',
     output_file_id: null,
     error_file_id: null,
-    created_at: inSeconds(now),
+    created_at: toSeconds(now),
     in_progress_at: null,
-    expires_at: inSeconds(now + WINDOW_MS),
+    expires_at: toSeconds(now + WINDOW_MS),
     finalizing_at: null,
     completed_at: null,
     failed_at: null,
@@ -88,81 +98,114 @@ export function newJob ({ id, endpoint, inputFileId, inputBytes, metadata, now, 
   return {
     ...rest,
     batch,
+    input,
     requests: [],
     started: 0,
     completed: 0,
     failed: 0,
     inputTokens: 0,
     outputTokens: 0,
-    outputs: [],
-    errors: [],
-    outputLength: 0,
-    inputBytes,
+    outputs: createByteBuffer(),
+    errors: createByteBuffer(),
+    expectedEnd: now + WINDOW_MS,
     deadline: now + WINDOW_MS
   }
 }
 
-/** Gives the batch another status and the time of that, in Unix seconds. */
-export function move (job: Job, status: BatchStatus, at: number, also: Partial<Batch> = {}) {
-  const stamp = job.picture?.stamps[status] ?? { [`${status}_at`]: at }
-  job.batch = { ...job.batch, status, ...stamp, ...also }
+/** Changes the status of a batch and sets the time of it, in Unix seconds. */
+export function setStatus (job: Job, status: BatchStatus, at: number, fields: Partial<Batch> = {}) {
+  const stamp = job.seed?.stamps[status] ?? { [`${status}_at`]: at }
+  job.batch = { ...job.batch, status, ...stamp, ...fields }
 }
 
-const FULL: Answer = {
+const OUTPUT_LIMIT_EXCEEDED: RequestResult = {
   status: 400,
-  body: envelope('The sandbox keeps at most 64 MiB of answers of one batch.', { code: 'output_limit_exceeded' }),
+  body: envelope('The sandbox cannot store more responses. Send fewer or smaller requests, or try again later.', {
+    code: 'output_limit_exceeded'
+  }),
   inputTokens: 0,
   outputTokens: 0
 }
 
-/** Answers one request of the batch and counts it. */
-export function carryOut (job: Job, { customId, line }: BatchRequest, created: number) {
-  const answer = job.outputLength > MAX_OUTPUT_LENGTH ? FULL : answerTo(job.batch.endpoint, JSON.parse(line).body, created)
-  const row = JSON.stringify({
+/**
+ * Runs one request of a batch and counts it.
+ * @param created Unix time in seconds.
+ * @returns How many bytes it processed.
+ */
+export function runRequest (job: Job, request: BatchRequest, created: number, { outputTotal }: Storage): number {
+  const { customId, start, end } = request
+  const hasRoom = job.outputs.length <= MAX_OUTPUT_BYTES && outputTotal.bytes <= MAX_LIVE_OUTPUT_BYTES
+  const { body: requestBody } = JSON.parse(job.input.toString('utf8', start, end))
+  const result = hasRoom ? respondTo(job.batch.endpoint, requestBody, created) : OUTPUT_LIMIT_EXCEEDED
+  const row = rowOf({
     id: newId('batch_req_'),
     custom_id: customId,
-    response: { status_code: answer.status, request_id: newId('req_'), body: answer.body },
+    response: { status_code: result.status, request_id: newId('req_'), body: result.body },
     error: null
   })
-  if (answer.status === 200) {
-    job.outputs.push(row)
-    job.outputLength += row.length
+  if (result.status === 200) {
+    job.outputs.append(row)
     job.completed += 1
+    outputTotal.bytes += row.length
   } else {
-    job.errors.push(row)
+    job.errors.append(row)
     job.failed += 1
   }
-  job.inputTokens += answer.inputTokens
-  job.outputTokens += answer.outputTokens
+  job.inputTokens += result.inputTokens
+  job.outputTokens += result.outputTokens
   job.batch = { ...job.batch, request_counts: countsOf(job), usage: tokenUsage(job.inputTokens, job.outputTokens) }
+  return end - start + row.length
 }
+
+const rowOf = (row: object) => Buffer.from(JSON.stringify(row) + '\n')
 
 export const countsOf = ({ requests, completed, failed }: Job) => ({ total: requests.length, completed, failed })
 
-/** Why the requests that never ran did not, by how the batch ended. All requests of a completed one ran. */
+/** Why requests never ran, by how the batch ended; all requests of a completed batch ran. */
 const NEVER_RAN: Partial<Record<EndStatus, { code: string, message: string }>> = {
   cancelled: { code: 'batch_cancelled', message: 'This request was not executed because the batch was cancelled.' },
-  expired: { code: 'batch_expired', message: 'This request could not be executed before the completion window expired.' }
+  expired: {
+    code: 'batch_expired',
+    message: 'This request could not be executed before the completion window expired.'
+  }
 }
 
-/**
- * Ends the batch: writes its output and error file, and lets go of its requests.
- * @param at Unix time in seconds.
- */
-export function end (job: Job, status: EndStatus, at: number, files: FileStore) {
-  const write = (rows: string[], kind: string, id?: string) => rows.length === 0
+/** Returns the content of the error file, including the requests that never ran. */
+export function * errorFile (job: Job, status: EndStatus): Steps<Buffer> {
+  const unrun = createByteBuffer()
+  let written = 0
+  for (const { customId } of job.requests.slice(job.started)) {
+    unrun.append(rowOf({ id: newId('batch_req_'), custom_id: customId, response: null, error: NEVER_RAN[status] }))
+    if (unrun.length - written < SLICE_BYTES) continue
+    yield unrun.length - written
+    written = unrun.length
+  }
+  yield unrun.length - written
+  return Buffer.concat([job.errors.toBuffer(), unrun.toBuffer()])
+}
+
+export interface End {
+  readonly status: EndStatus
+  /** Unix time in seconds. */
+  readonly at: number
+  /** The content of the error file. */
+  readonly errors: Buffer
+}
+
+/** Ends a batch: stores its output and error file, and releases everything else. */
+export function endJob (job: Job, { status, at, errors }: End, { files, outputTotal }: Storage) {
+  const store = (content: Buffer, kind: string, id?: string) => content.length === 0
     ? null
-    : files.add({ id, filename: `${job.batch.id}_${kind}.jsonl`, purpose: 'batch_output', createdAt: at, bytes: Buffer.from(rows.join('\n') + '\n') }).id
+    : files.add({ id, filename: `${job.batch.id}_${kind}.jsonl`, purpose: 'batch_output', createdAt: at, content }).id
 
-  const neverRan = job.requests.slice(job.started).map(({ customId }) =>
-    JSON.stringify({ id: newId('batch_req_'), custom_id: customId, response: null, error: NEVER_RAN[status] }))
-
-  move(job, status, at, {
+  setStatus(job, status, at, {
     request_counts: countsOf(job),
-    output_file_id: write(job.outputs, 'output', job.picture?.outputId),
-    error_file_id: write([...job.errors, ...neverRan], 'error', job.picture?.errorId)
+    output_file_id: store(job.outputs.toBuffer(), 'output', job.seed?.outputFileId),
+    error_file_id: store(errors, 'error', job.seed?.errorFileId)
   })
+  outputTotal.bytes -= job.outputs.length
+  job.input = Buffer.alloc(0)
   job.requests = []
-  job.outputs = []
-  job.errors = []
+  job.outputs = createByteBuffer()
+  job.errors = createByteBuffer()
 }

@@ -1,43 +1,63 @@
-import { setTimeout as wait } from 'node:timers/promises'
+import { systemClock, type SandboxClock } from './clock.js'
 import { InvalidOption } from './errors.js'
+import { MAX_LATENCY_MS } from './limits.js'
 
-export interface Clock {
-  /** Unix time in milliseconds. */
-  now (): number
-  sleep (ms: number): Promise<void>
-}
-
-const idleClock: Clock = { now: Date.now, sleep: (ms) => wait(ms, undefined, { ref: false }) }
-
-/** Options of the sandbox, besides Fastify's own such as `prefix`. */
+/** Options of the sandbox, besides Fastify's own, such as `prefix`. */
 export interface BatchSandboxOptions {
-  /** The time that the sandbox lives in, so that a test can move it. Default: the system's. */
-  readonly clock?: Clock
-  /** How long each request of a batch takes, in milliseconds. Default: 400. */
+  /**
+   * Lets a test control the time.
+   * @default the system's time
+   */
+  readonly clock?: SandboxClock
+  /**
+   * How long each request of a batch takes, in milliseconds.
+   * @default 400
+   */
   readonly latency?: number
-  /** How many requests of one batch run at a time. Default: 3. */
+  /**
+   * How many requests of one batch run at the same time.
+   * @default 3
+   */
   readonly concurrency?: number
 }
 
-/** The longest time that a timer of Node can wait. */
-const MAX_LATENCY = 2 ** 31 - 1
+const DEFAULT_LATENCY_MS = 400
+const DEFAULT_CONCURRENCY = 3
+
+type Rule = readonly [isValid: (value: unknown) => boolean, expected: string]
 
 const isClock = (value: unknown) => {
   const { now, sleep } = Object(value)
   return typeof now === 'function' && typeof sleep === 'function'
 }
 
-const OWN = ['clock', 'latency', 'concurrency']
+const isLatency = (value: unknown) => Number.isFinite(value) && Number(value) >= 0 && Number(value) <= MAX_LATENCY_MS
+const isConcurrency = (value: unknown) => Number.isInteger(value) && Number(value) >= 1
 
-/** What Fastify's `register` takes for itself. */
-const OWN_OF_FASTIFY = ['prefix', 'logLevel', 'logSerializers']
+const RULES: Readonly<Record<keyof BatchSandboxOptions, Rule>> = {
+  clock: [isClock, 'an object with the functions now and sleep'],
+  latency: [isLatency, `a number of milliseconds from 0 to ${MAX_LATENCY_MS}`],
+  concurrency: [isConcurrency, 'a whole number from 1']
+}
 
-export function checkOptions (options: BatchSandboxOptions): Required<BatchSandboxOptions> {
-  const unknown = Object.keys(options).find(name => !OWN.includes(name) && !OWN_OF_FASTIFY.includes(name))
-  if (unknown !== undefined) throw new InvalidOption(`${unknown} is no option; these are: ${OWN.join(', ')}`)
-  const { clock = idleClock, latency = 400, concurrency = 3 } = options
-  if (!isClock(clock)) throw new InvalidOption('clock must be an object with the functions now and sleep')
-  if (!(Number.isFinite(latency) && latency >= 0 && latency <= MAX_LATENCY)) throw new InvalidOption(`latency must be a number of milliseconds from 0 to ${MAX_LATENCY}`)
-  if (!Number.isInteger(concurrency) || concurrency < 1) throw new InvalidOption('concurrency must be a whole number of 1 or more')
+/** Options that Fastify's `register` uses itself. */
+const FASTIFY_OPTIONS = ['prefix', 'logLevel', 'logSerializers']
+
+/**
+ * Checks every option and adds the defaults.
+ * @throws {TypeError} `FST_BATCH_SANDBOX_INVALID_OPTION`, with one sentence.
+ */
+export function readOptions (options: BatchSandboxOptions): Required<BatchSandboxOptions> {
+  for (const [name, value] of Object.entries(options)) {
+    if (FASTIFY_OPTIONS.includes(name)) continue
+    const rule = Object.entries(RULES).find(([known]) => known === name)
+    if (rule === undefined) {
+      const valid = Object.keys(RULES).join(', ')
+      throw new InvalidOption(`Unknown option '${name}' in sandbox options. Valid options: ${valid}.`)
+    }
+    const [, [isValid, expected]] = rule
+    if (value !== undefined && !isValid(value)) throw new InvalidOption(`options.${name} should be ${expected}.`)
+  }
+  const { clock = systemClock, latency = DEFAULT_LATENCY_MS, concurrency = DEFAULT_CONCURRENCY } = options
   return { clock, latency, concurrency }
 }

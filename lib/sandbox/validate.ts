@@ -1,22 +1,14 @@
+import { isObject } from '../is-object.js'
 import type { NewBatch } from './batches.js'
 import { ENDPOINT_NAMES } from './endpoints.js'
-import { ApiError, MISSING, badParam, missingMessage } from './errors.js'
-import { MAX_FILE_BYTES, type FileStore, type NewFile } from './files.js'
+import { ApiError, MISSING, invalidParam, missingMessage } from './errors.js'
+import type { FileStore, NewFile } from './files.js'
+import { MAX_FILE_BYTES, MAX_METADATA_KEY_LENGTH, MAX_METADATA_PAIRS, MAX_METADATA_VALUE_LENGTH } from './limits.js'
+import { boundaryOf, parseForm } from './multipart.js'
 
 type Fields = Record<string, unknown>
 
-/** OpenAI's limits for metadata. */
-const MAX_PAIRS = 16
-const MAX_KEY_LENGTH = 64
-const MAX_VALUE_LENGTH = 512
-
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value)
-
-const required = (fields: Fields, param: string): string => {
-  const value = fields[param]
-  if (value === undefined) throw badParam(param, missingMessage(param), MISSING)
-  return String(value)
-}
+const COMPLETION_WINDOWS: readonly string[] = ['24h']
 
 function parseObject (body: Buffer | undefined): Fields {
   try {
@@ -26,45 +18,71 @@ function parseObject (body: Buffer | undefined): Fields {
   throw new ApiError(400, 'The body of the request is not a JSON object.')
 }
 
-function checkMetadata (metadata: unknown): Record<string, string> | null {
+function requiredString (fields: Fields, param: string): string {
+  const value = fields[param]
+  if (value === undefined) throw invalidParam(param, missingMessage(param), MISSING)
+  if (typeof value !== 'string') throw invalidParam(param, `Invalid type for '${param}': expected a string.`)
+  return value
+}
+
+function requiredOneOf (fields: Fields, param: string, values: readonly string[]): string {
+  const value = requiredString(fields, param)
+  if (values.includes(value)) return value
+  const supported = values.map(name => `'${name}'`).join(', ')
+  throw invalidParam(param, `Invalid value: '${value}'. Supported values are: ${supported}.`, 'invalid_value')
+}
+
+function readMetadata (metadata: unknown): Record<string, string> | null {
   if (metadata === undefined || metadata === null) return null
-  if (!isObject(metadata)) throw badParam('metadata', "Invalid type for 'metadata': expected an object of strings.")
+  if (!isObject(metadata)) {
+    throw invalidParam('metadata', "Invalid type for 'metadata': expected an object of strings.")
+  }
   const pairs = Object.entries(metadata)
-  if (pairs.length > MAX_PAIRS) throw badParam('metadata', `Invalid 'metadata': at most ${MAX_PAIRS} pairs are allowed.`)
+  if (pairs.length > MAX_METADATA_PAIRS) {
+    throw invalidParam('metadata', `Invalid 'metadata': at most ${MAX_METADATA_PAIRS} pairs are allowed.`)
+  }
   for (const [key, value] of pairs) {
-    if (key.length > MAX_KEY_LENGTH) throw badParam('metadata', `Invalid 'metadata': a key may have at most ${MAX_KEY_LENGTH} characters.`)
-    if (typeof value !== 'string' || value.length > MAX_VALUE_LENGTH) {
-      throw badParam(`metadata.${key}`, `Invalid 'metadata.${key}': expected a string of at most ${MAX_VALUE_LENGTH} characters.`)
+    if (key.length > MAX_METADATA_KEY_LENGTH) {
+      const reason = `a key may have at most ${MAX_METADATA_KEY_LENGTH} characters`
+      throw invalidParam('metadata', `Invalid 'metadata': ${reason}.`)
+    }
+    if (typeof value !== 'string' || value.length > MAX_METADATA_VALUE_LENGTH) {
+      const expected = `expected a string of at most ${MAX_METADATA_VALUE_LENGTH} characters`
+      throw invalidParam(`metadata.${key}`, `Invalid 'metadata.${key}': ${expected}.`)
     }
   }
   return metadata as Record<string, string>
 }
 
-/** What `POST /batches` asks for. */
-export function checkNewBatch (body: Buffer | undefined, files: FileStore): NewBatch {
+/** Reads the body of `POST /batches`. @throws {ApiError} 400 */
+export function readNewBatch (body: Buffer | undefined, files: FileStore): NewBatch {
   const fields = parseObject(body)
-  const fileId = required(fields, 'input_file_id')
+  const fileId = requiredString(fields, 'input_file_id')
   const input = files.find(fileId)
-  if (input === undefined) throw badParam('input_file_id', `No file found with id '${fileId}'.`)
-  if (input.about.purpose !== 'batch') throw badParam('input_file_id', `The purpose of file '${fileId}' is not 'batch'.`)
-
-  const endpoint = required(fields, 'endpoint')
-  if (!ENDPOINT_NAMES.includes(endpoint)) throw badParam('endpoint', `Invalid value: '${endpoint}'. Supported values are: ${ENDPOINT_NAMES.map(name => `'${name}'`).join(', ')}.`, 'invalid_value')
-  const window = required(fields, 'completion_window')
-  if (window !== '24h') throw badParam('completion_window', `Invalid value: '${window}'. Supported values are: '24h'.`, 'invalid_value')
-  return { input, endpoint, metadata: checkMetadata(fields.metadata) }
+  if (input === undefined) throw invalidParam('input_file_id', `No file found with id '${fileId}'.`)
+  if (input.file.purpose !== 'batch') {
+    throw invalidParam('input_file_id', `The purpose of file '${fileId}' is not 'batch'.`)
+  }
+  const endpoint = requiredOneOf(fields, 'endpoint', ENDPOINT_NAMES)
+  requiredOneOf(fields, 'completion_window', COMPLETION_WINDOWS)
+  return { input, endpoint, metadata: readMetadata(fields['metadata']) }
 }
 
-/** What `POST /files` brings: read by the platform's own parser of forms. */
-export async function checkNewFile (body: Buffer | undefined, contentType: string | undefined): Promise<Omit<NewFile, 'createdAt'>> {
-  const form = await new Response(body, { headers: { 'content-type': String(contentType) } }).formData().catch(() => {
-    throw new ApiError(400, 'The body of the request is not multipart/form-data.')
-  })
-  const purpose = form.get('purpose')
-  if (purpose === null) throw badParam('purpose', missingMessage('purpose'), MISSING)
-  if (purpose !== 'batch') throw badParam('purpose', "Invalid value for 'purpose'. The sandbox takes 'batch' only.", 'invalid_value')
-  const file = form.get('file')
-  if (!(file instanceof File)) throw badParam('file', missingMessage('file'), MISSING)
-  if (file.size > MAX_FILE_BYTES) throw new ApiError(413, `The file is larger than ${MAX_FILE_BYTES} bytes.`, { param: 'file' })
-  return { filename: file.name, purpose, bytes: Buffer.from(await file.arrayBuffer()) }
+/** Reads the body of `POST /files`. @throws {ApiError} 400, or 413 if the file is too large. */
+export function readNewFile (body: Buffer, contentType: string | undefined): Omit<NewFile, 'createdAt'> {
+  const parts = parseForm(body, boundaryOf(contentType))
+  const partOf = (param: string) => parts.find(({ name }) => name === param)
+
+  const purpose = partOf('purpose')?.content.toString()
+  if (purpose === undefined) throw invalidParam('purpose', missingMessage('purpose'), MISSING)
+  if (purpose !== 'batch') {
+    throw invalidParam('purpose', "Invalid value for 'purpose'. The sandbox accepts 'batch' only.", 'invalid_value')
+  }
+  const file = partOf('file')
+  if (file?.filename === undefined) throw invalidParam('file', missingMessage('file'), MISSING)
+  if (file.content.length > MAX_FILE_BYTES) {
+    throw new ApiError(413, `The file is larger than ${MAX_FILE_BYTES} bytes.`, { param: 'file' })
+  }
+  // A copy, since a view would keep the whole form in memory.
+  return { filename: file.filename, purpose, content: Buffer.from(file.content) }
 }
