@@ -1,79 +1,110 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import Fastify from 'fastify'
 import { isBatch, type Batch } from '../../schemas/batch.js'
+import type { BatchForwarder } from '../forwarder/types.js'
 import { fastifyBatchCancel } from '../plugin.js'
+import { batchOf, recordForwarder, type ForwarderCall, type ForwarderMethod } from './recorder.js'
 import type { Contract } from './setup.js'
-import { batchOf, watch, type Act } from './recorder.js'
 
-/** What a client got for one cancel, and what the hook did for it. */
-export interface Seen {
+/** The response to one cancel, and what the forwarder did for it. */
+export interface CancelResult {
   readonly id: string
   readonly status: number
   /** The `code` of an error. */
   readonly code: string | undefined
-  /** The batch, or the one beside an error. */
+  /** The batch, also if it was returned beside an error. */
   readonly batch: unknown
   readonly headers: OutgoingHttpHeaders
-  readonly acts: readonly Act[]
+  readonly calls: readonly ForwarderCall[]
 }
 
-/** What the hook's `retrieve` answered. */
-export interface Read {
-  /** `undefined` where that was no batch. */
+/** What the forwarder's `retrieve` returned. */
+export interface ReadResult {
+  /** `undefined` if it did not return a valid batch. */
   readonly batch: Batch | undefined
-  readonly acts: readonly Act[]
+  readonly calls: readonly ForwarderCall[]
 }
 
-/** A Fastify with the plugin and the hook, for one case. */
-export interface Stage {
+/** The forwarder behind the plugin, for one case. */
+export interface Harness {
   readonly contract: Contract
-  /** Cancels a batch through the route. */
-  cancel (id: string): Promise<Seen>
-  /** Reads a batch by the hook's `retrieve`, where it has one. */
-  read (id: string): Promise<Read>
+  /** Cancels a batch as a client does. */
+  cancel (id: string): Promise<CancelResult>
+  /** Reads a batch with the forwarder's `retrieve`; only if it has one. */
+  read (id: string): Promise<ReadResult>
 }
 
-/** Under this prefix the hook's `retrieve` stands in the place of a `cancel`, so that the plugin gives it a call, a time and a signal. */
-const READ = '/read'
+interface TransportResponse {
+  readonly status: number
+  readonly headers: OutgoingHttpHeaders
+  readonly body: string
+}
 
-export async function onStage<T> (contract: Contract, play: (stage: Stage) => Promise<T>): Promise<T> {
-  const app = Fastify({ routerOptions: { maxParamLength: 512 } })
-  const { forwarder, defaultProvider, timeout } = contract
-  const { watched, acts } = watch(forwarder)
-  const { retrieve, providers } = watched
-  const common = { timeout, maxWait: 0, ...defaultProvider !== undefined && { defaultProvider } }
-  app.register(fastifyBatchCancel, { ...common, forward: watched })
-  if (retrieve !== undefined) {
-    app.register(fastifyBatchCancel, { ...common, forward: { cancel: retrieve, ...providers !== undefined && { providers } }, prefix: READ })
+/** How a call reaches the forwarder. */
+interface Transport {
+  send (method: ForwarderMethod, id: string): Promise<TransportResponse>
+  close (): Promise<void>
+}
+
+/** Runs `check` with a harness of its own. */
+export async function withHarness<T> (contract: Contract, check: (harness: Harness) => Promise<T>): Promise<T> {
+  const { recorded, calls } = recordForwarder(contract.forwarder)
+  const transport = openApp(contract, recorded)
+
+  async function send (method: ForwarderMethod, id: string) {
+    const first = calls.length
+    const response = await transport.send(method, id)
+    return { ...response, calls: calls.slice(first).filter(({ call }) => call.batchId === id) }
   }
 
-  const ask = async (id: string, prefix = '') => {
-    const first = acts.length
-    const response = await app.inject({
-      method: 'POST',
-      url: `${prefix}/v1/batches/${encodeURIComponent(id)}/cancel`,
-      // A client that repeats calls by itself gets one cancel a call, so that each case sees what one is answered.
-      headers: { 'x-stainless-retry-count': '0', ...contract.headers }
-    })
-    return { response, acts: acts.slice(first).filter(({ call }) => call.batchId === id) }
+  async function cancel (id: string): Promise<CancelResult> {
+    const { status, headers, body, calls } = await send('cancel', id)
+    const json = JSON.parse(body) as { error?: { code?: string | null }, batch?: unknown }
+    const code = json.error?.code ?? undefined
+    return { id, status, code, batch: status === 200 ? json : json.batch, headers, calls }
   }
 
-  async function cancel (id: string): Promise<Seen> {
-    const { response: { statusCode: status, headers, body }, acts } = await ask(id)
-    const told = JSON.parse(body) as { error?: { code?: string | null }, batch?: unknown }
-    return { id, status, code: told.error?.code ?? undefined, batch: status === 200 ? told : told.batch, headers, acts }
-  }
-
-  async function read (id: string): Promise<Read> {
-    const { acts } = await ask(id, READ)
-    const outcome = acts[0]?.outcome
-    const batch = outcome?.kind === 'answered' ? batchOf(outcome.value) : undefined
-    return { batch: isBatch(batch) ? batch : undefined, acts }
+  async function read (id: string): Promise<ReadResult> {
+    const { calls } = await send('retrieve', id)
+    const outcome = calls[0]?.outcome
+    const batch = outcome?.kind === 'returned' ? batchOf(outcome.value) : undefined
+    return { batch: isBatch(batch) ? batch : undefined, calls }
   }
 
   try {
-    return await play({ contract, cancel, read })
+    return await check({ contract, cancel, read })
   } finally {
-    await app.close()
+    await transport.close()
+  }
+}
+
+/** The route under this prefix uses `retrieve` as its `cancel`: so it, too, gets a call, a time limit and a signal. */
+const READ_PREFIX = '/read'
+
+/** Says that the client retries by itself, so that the plugin makes one attempt per call. Reads are not affected. */
+const ONE_ATTEMPT = { 'x-stainless-retry-count': '0' }
+
+/** Sends calls over HTTP, but without a socket, to a Fastify with the plugin. */
+function openApp ({ defaultProvider, headers, timeout }: Contract, forwarder: BatchForwarder): Transport {
+  const app = Fastify({ routerOptions: { maxParamLength: 512 } })
+  const options = { timeout, maxWait: 0, ...defaultProvider !== undefined && { defaultProvider } }
+  const { retrieve, providers } = forwarder
+  app.register(fastifyBatchCancel, { ...options, forward: forwarder })
+  if (retrieve !== undefined) {
+    const forward = { cancel: retrieve, ...providers !== undefined && { providers } }
+    app.register(fastifyBatchCancel, { ...options, forward, prefix: READ_PREFIX })
+  }
+
+  return {
+    async send (method, id) {
+      const prefix = method === 'retrieve' ? READ_PREFIX : ''
+      const { statusCode, headers: received, body } = await app.inject({
+        method: 'POST',
+        url: `${prefix}/v1/batches/${encodeURIComponent(id)}/cancel`,
+        headers: { ...ONE_ATTEMPT, ...headers }
+      })
+      return { status: statusCode, headers: received, body }
+    },
+    close: async () => await app.close()
   }
 }

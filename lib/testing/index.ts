@@ -1,64 +1,75 @@
-import { CASES } from './cases.js'
-import type { Case } from './case.js'
-import { readSetup, type Contract, type HookContractSetup } from './setup.js'
-import { onStage } from './harness.js'
+import { ALL_CASES } from './all-cases.js'
+import type { Case } from './contract-case.js'
+import { withHarness } from './harness.js'
+import { readSetup, type Contract, type ForwarderContractSetup } from './setup.js'
 
-export type { ContractId, HookContractIds, HookContractSetup } from './setup.js'
+export type { ContractId, ForwarderContractIds, ForwarderContractSetup } from './setup.js'
 
-/** One promise, as a test of any runner: `for (const { name, run } of hookContract(setup)) test(name, run)`. */
+/** One promise of the contract, as a test for any test runner. */
 export interface ContractCase {
   readonly name: string
-  /** What a hook promises here. */
+  /** What a forwarder promises in this case. */
   readonly promise: string
-  /** Throws a `HookContractBreach` where the hook breaks it. */
+  /** Runs the case. @throws {ForwarderContractError} if the forwarder breaks the promise. */
   readonly run: () => Promise<void>
 }
 
-/** A promise that a hook broke. The message is one sentence: what the hook did, what the promise is, what to change. */
-export class HookContractBreach extends Error {
-  override readonly name = 'HookContractBreach'
+/** A broken promise. The message says what the forwarder did, what is expected, and how to fix it. */
+export class ForwarderContractError extends Error {
+  override readonly name = 'ForwarderContractError'
   /** The name of the case. */
   readonly case: string
 
-  constructor (name: string, sentence: string) {
-    super(sentence)
+  constructor (name: string, message: string) {
+    super(message)
     this.case = name
   }
 }
 
 /**
- * The promises of a `forward` hook, each to be run behind a Fastify with the plugin.
+ * Returns the contract of a forwarder as test cases, each of which runs behind a Fastify with the plugin.
  *
- * Only the batches of `setup.ids` are asked for. A case whose batch, or whose function of the hook, is not there is not
- * in the list. Throws `FST_BATCH_CANCEL_INVALID_OPTION` when the setup cannot work.
+ * Only the batches of `setup.ids` are used. A case is left out if its id, or the function of the forwarder that it
+ * checks, is absent.
+ *
+ * Every call is sent with `x-stainless-retry-count: 0`, as by a client that retries by itself. The plugin then makes
+ * one attempt per call, so that each case sees the result of exactly one `cancel`; reads are not affected.
+ *
+ * @throws {TypeError} `FST_BATCH_CANCEL_INVALID_OPTION` if the setup is not valid.
+ * @example
+ * for (const { name, run } of forwarderContract({ forward, ids: { live: createBatch } })) test(name, run)
  */
-export function hookContract (setup: HookContractSetup): ContractCase[] {
+export function forwarderContract (setup: ForwarderContractSetup): ContractCase[] {
   const contract = readSetup(setup)
-  return CASES
-    .filter(({ id, needs = () => true }) => contract.ids[id] !== undefined && needs(contract))
+  return ALL_CASES
+    .filter(({ id, applies = () => true }) => contract.ids[id] !== undefined && applies(contract))
     .map(one => ({ name: one.name, promise: one.promise, run: () => run(one, contract) }))
 }
 
-/** The promises that a hook breaks, for a script; none is what it should be. */
-export async function checkHook (setup: HookContractSetup): Promise<HookContractBreach[]> {
-  const breaches: HookContractBreach[] = []
-  for (const { run } of hookContract(setup)) {
+/**
+ * Runs the whole contract, for use in a script.
+ *
+ * @returns The broken promises: an empty array if there are none.
+ * @throws {TypeError} `FST_BATCH_CANCEL_INVALID_OPTION` if the setup is not valid.
+ * @throws Whatever a function of the setup throws.
+ */
+export async function checkForwarder (setup: ForwarderContractSetup): Promise<ForwarderContractError[]> {
+  const errors: ForwarderContractError[] = []
+  for (const { run } of forwarderContract(setup)) {
     try {
       await run()
     } catch (error) {
-      if (!(error instanceof HookContractBreach)) throw error
-      breaches.push(error)
+      if (!(error instanceof ForwarderContractError)) throw error
+      errors.push(error)
     }
   }
-  return breaches
+  return errors
 }
 
-async function run ({ name, id, promise, change, play }: Case, contract: Contract): Promise<void> {
+async function run ({ name, id, promise, fix, check }: Case, contract: Contract): Promise<void> {
   const given = contract.ids[id]
-  const fresh = async () => typeof given === 'function' ? await given() : given as string
-  const fault = await onStage(contract, stage => play(stage, fresh))
-  if (fault !== undefined) throw new HookContractBreach(name, sentenceOf(fault.did, promise, fault.change ?? change))
+  const nextId = async () => typeof given === 'function' ? await given() : given as string
+  const wrong = await withHarness(contract, harness => check(harness, nextId))
+  if (wrong === undefined) return
+  throw new ForwarderContractError(name, `${wrong.observed}; expected: ${promise}. To fix it, ${wrong.fix ?? fix}.`)
 }
-
-const sentenceOf = (did: string, promise: string, change: string) =>
-  `${did.charAt(0).toUpperCase()}${did.slice(1)}; the promise is that ${promise}: ${change}.`

@@ -1,89 +1,100 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
 import { Value } from '@sinclair/typebox/value'
 import { Batch, BatchError, BatchRequestCounts, isBatch } from '../../schemas/batch.js'
-import { isObject } from '../is-object.js'
 import { ProviderError } from '../errors.js'
+import { readThrown as classifyError } from '../forwarder/check-forwarder.js'
 import type { BatchCall, BatchForwarder } from '../forwarder/types.js'
-import { classifyError } from '../forwarder/classify-error.js'
+import { isObject } from '../is-object.js'
 
-type Part = 'cancel' | 'retrieve'
+export type ForwarderMethod = 'cancel' | 'retrieve'
 
 type Outcome =
-  | { readonly kind: 'answered', readonly value: unknown }
+  | { readonly kind: 'returned', readonly value: unknown }
   | { readonly kind: 'threw', readonly error: unknown }
 
-/** One call of one function of the hook. */
-export interface Act {
-  readonly part: Part
+/** One call of one function of the forwarder. */
+export interface ForwarderCall {
+  readonly method: ForwarderMethod
   readonly call: BatchCall
-  /** `undefined` while it goes on. */
+  /** `undefined` while the call is running. */
   outcome: Outcome | undefined
-  /** Whether the hook changed the headers of the call. */
+  /** Whether the forwarder changed the headers of the call. */
   changedHeaders: boolean
-  /** Resolves when it has answered or thrown. */
-  readonly over: Promise<void>
+  /** Resolves when the call has returned or thrown. */
+  readonly ended: Promise<void>
 }
 
-/** The same hook, and a list of all that it does from now on. */
-export function watch (forwarder: BatchForwarder): { readonly watched: BatchForwarder, readonly acts: Act[] } {
-  const acts: Act[] = []
+/** Returns the same forwarder, and a growing list of its calls. */
+export function recordForwarder (forwarder: BatchForwarder): { recorded: BatchForwarder, calls: ForwarderCall[] } {
+  const calls: ForwarderCall[] = []
 
-  function watching<T> (part: Part, run: (call: BatchCall) => Promise<T>) {
+  function record<T> (method: ForwarderMethod, run: (call: BatchCall) => Promise<T>) {
     return async (call: BatchCall): Promise<T> => {
       const headers = { ...call.headers }
       const work = (async () => await run(call))()
-      const note = (outcome: Outcome) => {
-        act.outcome = outcome
-        act.changedHeaders = !isDeepStrictEqual({ ...call.headers }, headers)
+      const end = (outcome: Outcome) => {
+        entry.outcome = outcome
+        entry.changedHeaders = !isDeepStrictEqual({ ...call.headers }, headers)
       }
-      const over = work.then(value => note({ kind: 'answered', value }), error => note({ kind: 'threw', error }))
-      const act: Act = { part, call, outcome: undefined, changedHeaders: false, over }
-      acts.push(act)
-      await over
+      const ended = work.then(value => end({ kind: 'returned', value }), error => end({ kind: 'threw', error }))
+      const entry: ForwarderCall = { method, call, outcome: undefined, changedHeaders: false, ended }
+      calls.push(entry)
+      await ended
       return await work
     }
   }
 
   const { cancel, retrieve } = forwarder
-  const watched = { ...forwarder, cancel: watching('cancel', cancel), ...retrieve !== undefined && { retrieve: watching('retrieve', retrieve) } }
-  return { watched, acts }
+  const recorded = {
+    ...forwarder,
+    cancel: record('cancel', cancel),
+    ...retrieve !== undefined && { retrieve: record('retrieve', retrieve) }
+  }
+  return { recorded, calls }
 }
 
-/** What an act was, in the words of a sentence; `change` where the hook broke its word whatever was asked of it. */
-export interface Account {
-  readonly did: string
-  readonly change?: string
+/** What a forwarder did, in the words of a sentence. */
+export interface Observation {
+  readonly observed: string
+  /** How to fix it, if it is wrong whatever the call was. */
+  readonly fix?: string
 }
 
-const ANSWER_BATCH = 'answer a batch in OpenAI\'s shape, alone or as { batch, headers }'
-const THROW_STATUS = 'throw the provider\'s error with its status as `status`, or the network\'s error as it came'
+const RETURN_BATCH = 'return a batch in OpenAI\'s shape, alone or as { batch, headers }'
+const RETURN_BATCH_OR_NULL = `${RETURN_BATCH}, or null if the cancel was accepted but no batch was returned`
+const THROW_STATUS = 'throw the provider\'s error with its status as `status`, or the network error as it is'
 
-export function account ({ part, outcome }: Act): Account {
-  if (outcome === undefined) return { did: `${part} did not answer` }
-  const { did, change } = outcome.kind === 'threw' ? accountOfError(outcome.error) : accountOfValue(part, outcome.value)
-  return { did: `${part} ${did}`, ...change !== undefined && { change: `let ${part} ${change}` } }
+export function describeCall ({ method, outcome }: ForwarderCall): Observation {
+  if (outcome === undefined) return { observed: `${method} did not return` }
+  const { observed, fix } = outcome.kind === 'threw'
+    ? describeError(outcome.error)
+    : describeValue(method, outcome.value)
+  return { observed: `${method} ${observed}`, ...fix !== undefined && { fix: `let ${method} ${fix}` } }
 }
 
-function accountOfValue (part: Part, value: unknown): Account {
+function describeValue (method: ForwarderMethod, value: unknown): Observation {
   const batch = batchOf(value)
-  if (batch === null) return part === 'cancel' ? { did: 'answered null' } : { did: 'answered null', change: ANSWER_BATCH }
-  if (isBatch(batch)) return { did: `answered a batch that is '${batch.status}'` }
-  const orNull = part === 'cancel' ? `${ANSWER_BATCH}, or null where the cancel was accepted and no batch shown` : ANSWER_BATCH
-  if (!isObject(batch)) return { did: `answered ${brief(batch)}`, change: orNull }
+  if (isBatch(batch)) return { observed: `returned a batch with status '${batch.status}'` }
+  if (batch === null && method === 'cancel') return { observed: 'returned null' }
+  const fix = method === 'cancel' ? RETURN_BATCH_OR_NULL : RETURN_BATCH
+  if (!isObject(batch)) return { observed: `returned ${abbreviate(batch)}`, fix }
   const [error] = Value.Errors(Batch, [BatchError, BatchRequestCounts], batch)
-  return { did: `answered an object that is no batch (${error?.path.slice(1)} is ${brief(error?.value)})`, change: orNull }
+  const field = `${error?.path.slice(1)} is ${abbreviate(error?.value)}`
+  return { observed: `returned an object that is not a valid batch (${field})`, fix }
 }
 
-function accountOfError (error: unknown): Account {
-  const read = classifyError(error)
-  const words = brief(error instanceof Error ? `${error.constructor.name}: ${error.message}` : error)
-  if (read instanceof ProviderError) return { did: `threw a ${read.statusCode} (${words})` }
-  if (read.code === 'internal_error') return { did: `threw ${words}, which has no status and is no error of the network`, change: THROW_STATUS }
-  return { did: `threw ${words}, which counts as ${read.code}` }
+function describeError (error: unknown): Observation {
+  const classified = classifyError(error)
+  const text = abbreviate(error instanceof Error ? `${error.constructor.name}: ${error.message}` : error)
+  if (classified instanceof ProviderError) return { observed: `threw a ${classified.statusCode} (${text})` }
+  if (classified.code === 'internal_error') {
+    return { observed: `threw ${text}, which has no status and is not a network error`, fix: THROW_STATUS }
+  }
+  return { observed: `threw ${text}, which counts as ${classified.code}` }
 }
 
-/** The batch in what a hook answered, be it one or not. */
+/** Returns the batch of what a forwarder returned, valid or not. */
 export const batchOf = (value: unknown): unknown =>
   isObject(value) && value['object'] !== 'batch' && 'batch' in value ? value['batch'] : value
 
-const brief = (value: unknown) => inspect(value, { depth: 0, breakLength: Infinity }).slice(0, 120)
+const abbreviate = (value: unknown) => inspect(value, { depth: 0, breakLength: Infinity }).slice(0, 120)
