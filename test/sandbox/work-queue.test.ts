@@ -27,12 +27,16 @@ t.test('work beyond the bytes of one turn waits for the next turns, in order', a
       turn.push(bytes)
       return bytes
     })))
-    while (done.length < sizes.length) {
+    const checkTurn = () => {
       // All but the last piece of a turn fit into it.
       const bytes = turn.slice(0, -1).reduce((sum, size) => sum + size, 0)
       if (bytes >= MAX_BYTES_PER_TURN) throw new Error(`${bytes} bytes in one turn`)
       turn = []
+    }
+    checkTurn()
+    while (done.length < sizes.length) {
       await setImmediate()
+      checkTurn()
     }
     await work
     return done.every((piece, index) => piece === index) && done.length === sizes.length
