@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { isBatch, type Batch, type BatchStatus } from '../../schemas/batch.js'
-import { canRead, describeCalls, describeResult, isCancelled, isRejected, type Case } from './contract-case.js'
+import { canRead, describeCalls, describeResult, isCancelled, isWithoutBugs, isRejected, type Case } from './contract-case.js'
 import type { CancelResult, Harness } from './harness.js'
 import type { Observation } from './recorder.js'
 
@@ -104,7 +104,7 @@ const accurateCase: Case = {
     const id = await nextId()
     const before = canRead(contract) ? (await read(id)).batch : undefined
     const result = await cancel(id)
-    if (!isBatch(result.batch)) return describeResult(result)
+    if (!isBatch(result.batch) || !isWithoutBugs(result)) return describeResult(result)
     const observed = findInaccuracy(result.batch, id, before)
     return observed === undefined ? undefined : { observed }
   }

@@ -2,7 +2,7 @@ import { inspect, isDeepStrictEqual } from 'node:util'
 import { Value } from '@sinclair/typebox/value'
 import { Batch, BatchError, BatchRequestCounts, isBatch } from '../../schemas/batch.js'
 import { ProviderError } from '../errors.js'
-import { readThrown as classifyError } from '../forwarder/check-forwarder.js'
+import { classifyError } from '../forwarder/classify-error.js'
 import type { BatchCall, BatchForwarder } from '../forwarder/types.js'
 import { isObject } from '../is-object.js'
 

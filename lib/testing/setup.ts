@@ -119,7 +119,7 @@ export function readSetup (setup: ForwarderContractSetup): Contract {
   const { forward, ids, headers = {}, rateLimitHeaders, timeout = DEFAULT_TIMEOUT_MS } = setup
   const servesAny = typeof forward === 'function' || forward.providers === undefined
   const defaultProvider = setup.defaultProvider ?? (servesAny ? DEFAULT_PROVIDER : undefined)
-  const { forwarder } = readOptions({ forward, timeout, ...defaultProvider !== undefined && { defaultProvider } })
+  const { engine: { forwarder } } = readOptions({ forward, timeout, ...defaultProvider !== undefined && { defaultProvider } })
   const passedHeaders = rateLimitHeaders && pickResponseHeaders(rateLimitHeaders)
   return { forwarder, ids, headers, passedHeaders, defaultProvider, timeout }
 }

@@ -483,7 +483,7 @@ t.test('an invalid result of the forwarder is resolved by reading, but not repea
       log: { warn () {}, error () {} },
       progress,
       repeated: false,
-    maxAttempts: 3
+      maxAttempts: 3
     }).catch((error: CallError) => error)
     t.match(outcome, expected, String(reads))
     t.equal(progress.attempts, 1)
