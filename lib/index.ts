@@ -18,27 +18,37 @@ export {
   type BatchCancelErrorOptions, type ErrorCode, type ErrorDetails, type FailureOutcome
 } from './errors.js'
 export { CALL_CHANNEL, type CallReport } from './diagnostics.js'
-export { forwardToProviders, type ForwardOptions } from './providers/forward.js'
+export { forwardToProviders } from './providers/forward.js'
+export type { ForwardOptions } from './providers/forward-options.js'
 export { builtIn, providerFactories } from './providers/registry.js'
+export {
+  defineProvider, type CustomRead, type FieldContext, type MappedBatch, type OptionConflict, type PlaceInput,
+  type ProviderBasics, type ProviderDefinition, type ProviderFactory
+} from './providers/define-provider.js'
+export { openaiCompatible, type OpenAICompatibleDefinition } from './providers/openai-compatible.js'
+export { bearer, bearerToken, headerKey, type Auth } from './providers/auth.js'
+export { del, get, post, withHeaders, type RequestTemplate } from './providers/requests.js'
+export { OPENAI_ID, SEGMENT_ID, UUID_ID, type IdGrammar } from './providers/ids.js'
+export {
+  batchErrors, endTimestamp, isEmptyBody, isEmptyObject, metadataOrNull, requestCounts, stringOrNull, unixSeconds
+} from './providers/parse-fields.js'
+export {
+  ACCEPTED, UNRECOGNIZED, type Action, type Base, type BatchRead, type Located, type LocateInput, type Provider,
+  type ProviderOptions, type ReadContext, type ReadResult, type Resolvable, type Source, type Target,
+  type UnsignedRequest, type UnsupportedProvider, type UpstreamRequest
+} from './providers/provider.js'
 export { anthropic, type AnthropicCredential } from './providers/anthropic.js'
 export { azureAI, azureOpenAI, type AzureCredential, type AzureOptions } from './providers/azure.js'
-export { bedrock, type BedrockOptions } from './providers/bedrock.js'
+export { bedrock, type BedrockCredential, type BedrockOptions } from './providers/bedrock.js'
 export { cohere } from './providers/cohere.js'
-export { digitalocean } from './providers/digitalocean.js'
+export {
+  cerebras, dashscope, deepinfra, digitalocean, groq, moonshot, morph, novita, openai, parasail, siliconflow, zhipu
+} from './providers/compatible.js'
 export { google } from './providers/google.js'
+export type { ServiceAccount } from './providers/google-token.js'
 export { mistral } from './providers/mistral.js'
-export { novita } from './providers/novita.js'
-export { openai } from './providers/openai.js'
-export type {
-  Place,
-  Provider,
-  ProviderOptions,
-  UnsupportedProvider,
-  Resolvable,
-  Target,
-  UpstreamRequest
-} from './providers/provider.js'
+export type { AwsKeys } from './providers/sigv4.js'
 export { together } from './providers/together.js'
-export { vertex, type VertexOptions } from './providers/vertex.js'
+export { vertex, type ServiceAccountKey, type VertexCredential, type VertexOptions } from './providers/vertex.js'
 export { watsonx, type WatsonxOptions } from './providers/watsonx.js'
 export { xai } from './providers/xai.js'

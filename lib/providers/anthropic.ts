@@ -1,121 +1,118 @@
-import type { IncomingHttpHeaders } from 'node:http'
-import { Type, type Static } from '@sinclair/typebox'
-import { Value } from '@sinclair/typebox/value'
-import type { Batch, BatchStatus } from '../../schemas/batch.js'
-import { completeBatch } from '../batch/complete-batch.js'
+import { Type } from '@sinclair/typebox'
+import type { BatchStatus } from '../../schemas/batch.js'
 import { headerOf } from '../headers.js'
-import { bearerToken, checkProviderOptions, type Place, type Provider, type ProviderOptions } from './provider.js'
-import { endTimestamp, unixSeconds, stringOrNull } from './parse-fields.js'
+import { isObject } from '../is-object.js'
+import { bearerToken, type Auth } from './auth.js'
+import { defineProvider } from './define-provider.js'
+import { SEGMENT_ID } from './ids.js'
+import { endTimestamp, stringOrNull, unixSeconds } from './parse-fields.js'
+import { get, post } from './requests.js'
 
-/** A key, sent as `x-api-key`, or what is to be sent as Bearer. */
+/** A key, sent as `x-api-key`, or what is sent as Bearer. */
 export type AnthropicCredential = string | { readonly token: string }
-
-const PLACE: Place = { base: { origin: 'https://api.anthropic.com', path: '/v1' } }
 
 const VERSION = 'anthropic-version'
 const BETA = 'anthropic-beta'
 const WORKSPACE = 'anthropic-workspace-id'
-const DEFAULT_VERSION = '2023-06-01'
 
-const Version = (description: string) => Type.String({ pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', description })
-const Text = (description: string) => Type.String({ pattern: '^[\\x20-\\x7e]{1,1024}$', description })
+/** Each credential with the version that the official package sends beside it: 0.137 keys, 1.12 Bearer. */
+const VERSION_FOR_KEY = '2023-06-01'
+const VERSION_FOR_BEARER = '2026-10-21'
 
-const HEADERS = {
-  'x-api-key': Type.String({ pattern: '^[\\x21-\\x7e]+$', description: 'The key for Anthropic; it goes before `Authorization`.' }),
-  [`x-portkey-${VERSION}`]: Version('The version of Anthropic\'s API, a date; default `2023-06-01`.'),
-  [VERSION]: Version('The same, under Anthropic\'s own name.'),
-  [`x-portkey-${BETA}`]: Text('The beta features of Anthropic to use, separated by commas.'),
-  [BETA]: Text('The same, under Anthropic\'s own name.'),
-  [WORKSPACE]: Type.String({ pattern: '^[\\x21-\\x7e]{1,256}$', description: 'The workspace at Anthropic, for a credential that spans several.' })
+const version = (description: string) =>
+  Type.String({ maxLength: 10, pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', description })
+const text = (description: string) => Type.String({ maxLength: 1024, pattern: '^[\\x20-\\x7e]+$', description })
+
+export const anthropicAuth: Auth<AnthropicCredential> = {
+  sets: ['authorization', 'x-api-key', VERSION],
+  fromClient (headers) {
+    const key = headerOf(headers, 'x-api-key')
+    const token = bearerToken(headers)
+    return key ?? (token === undefined ? undefined : { token })
+  },
+  toHeaders: (credential, { headers }) => typeof credential === 'string'
+    ? { 'x-api-key': credential, [VERSION]: headers[VERSION] ?? VERSION_FOR_KEY }
+    : { authorization: `Bearer ${credential.token}`, [VERSION]: headers[VERSION] ?? VERSION_FOR_BEARER }
 }
 
-const MessageBatch = Type.Object({
-  type: Type.Literal('message_batch'),
-  processing_status: Type.Union([Type.Literal('in_progress'), Type.Literal('canceling'), Type.Literal('ended')]),
-  request_counts: Type.Object({
-    processing: Type.Integer(),
-    succeeded: Type.Integer(),
-    errored: Type.Integer(),
-    canceled: Type.Integer(),
-    expired: Type.Integer()
+/** Anthropic's Message Batches. `apiKey` is sent as `x-api-key`. @throws FST_BATCH_CANCEL_INVALID_OPTION */
+export const anthropic = defineProvider({
+  name: 'anthropic',
+  source: { package: '@anthropic-ai/sdk', version: '1.12.0', document: 'Anthropic API reference, Message Batches' },
+  baseUrl: 'https://api.anthropic.com/v1',
+  auth: anthropicAuth,
+  id: SEGMENT_ID,
+  cancel: post('/messages/batches/{id}/cancel'),
+  retrieve: get('/messages/batches/{id}'),
+  headers: {
+    'x-api-key': Type.String({
+      maxLength: 512,
+      pattern: '^[\\x21-\\x7e]+$',
+      description: 'The key for Anthropic; it takes precedence over `Authorization`.'
+    }),
+    [`x-portkey-${VERSION}`]: version('The version of Anthropic\'s API, a date.'),
+    [VERSION]: version('The same, under Anthropic\'s own name.'),
+    [`x-portkey-${BETA}`]: text('The beta features of Anthropic to use, separated by commas.'),
+    [BETA]: text('The same, under Anthropic\'s own name.'),
+    [WORKSPACE]: Type.String({
+      maxLength: 256,
+      pattern: '^[\\x21-\\x7e]+$',
+      description: 'The workspace at Anthropic, for a credential that spans several.'
+    })
+  },
+  accountHeaders: [WORKSPACE],
+  sends: {
+    [VERSION]: [`x-portkey-${VERSION}`, VERSION],
+    [BETA]: [`x-portkey-${BETA}`, BETA],
+    [WORKSPACE]: [WORKSPACE]
+  },
+  status: ({ type, ...batch }) => type === 'message_batch' ? statusOf(batch) : undefined,
+  fields: (batch, { status, batchId }) => ({
+    endpoint: '/v1/messages',
+    // Every batch expires a day after it was created.
+    completion_window: '24h',
+    // The results are read by the id of the batch, once there are any.
+    output_file_id: stringOrNull(batch['results_url']) === null ? null : batchId,
+    created_at: unixSeconds(batch['created_at']) ?? 0,
+    // A batch is processed from the moment it is created.
+    in_progress_at: unixSeconds(batch['created_at']),
+    expires_at: unixSeconds(batch['expires_at']),
+    cancelling_at: unixSeconds(batch['cancel_initiated_at']),
+    ...endTimestamp(status, batch['ended_at']),
+    request_counts: toRequestCounts(toCounts(batch['request_counts']))
   })
 })
 
-/**
- * Anthropic's Message Batches. A `baseUrl` stands in for `https://api.anthropic.com/v1`; `apiKey` is sent as `x-api-key`.
- *
- * Throws `FST_BATCH_CANCEL_INVALID_OPTION` when an option cannot work. Sources: the npm package @anthropic-ai/sdk,
- * 0.137 (keys as `x-api-key`) and 1.12 (as Bearer), and Anthropic's API reference.
- */
-export function anthropic (options: ProviderOptions = {}): Provider<AnthropicCredential> {
-  checkProviderOptions('anthropic', options)
-  return {
-    baseUrl: options.baseUrl,
-    serverCredential: options.apiKey,
-    headers: HEADERS,
-    accountHeaders: [WORKSPACE],
-    reservedHeaders: ['authorization', 'x-api-key', VERSION, BETA, WORKSPACE],
-    locate: () => PLACE,
-    clientCredential,
-    request (action, { base, batchId, credential, headers }) {
-      const batch = `${base.path}/messages/batches/${encodeURIComponent(batchId)}`
-      const sent = { ...authorized(credential), ...sentOn(headers) }
-      if (action === 'retrieve') return { method: 'GET', path: batch, headers: sent }
-      return { method: 'POST', path: `${batch}/cancel`, headers: sent }
-    },
-    batchIdOf: ({ id }) => id,
-    batch: (body, { batchId }) => Value.Check(MessageBatch, body) ? toBatch(body, batchId) : undefined
-  }
+interface Counts {
+  readonly processing: number
+  readonly succeeded: number
+  readonly errored: number
+  readonly canceled: number
+  readonly expired: number
 }
 
-function clientCredential (headers: IncomingHttpHeaders): AnthropicCredential | undefined {
-  const key = headerOf(headers, 'x-api-key')
-  if (key !== undefined) return key
-  const token = bearerToken(headers)
-  return token === undefined ? undefined : { token }
+function toCounts (value: unknown): Counts | undefined {
+  if (!isObject(value)) return undefined
+  const { processing, succeeded, errored, canceled, expired } = value
+  const counts = { processing, succeeded, errored, canceled, expired }
+  return Object.values(counts).every(Number.isInteger) ? counts as Counts : undefined
 }
 
-const authorized = (credential: AnthropicCredential): Record<string, string> =>
-  typeof credential === 'string' ? { 'x-api-key': credential } : { authorization: `Bearer ${credential.token}` }
-
-function sentOn (headers: IncomingHttpHeaders): Record<string, string> {
-  const beta = headerOf(headers, `x-portkey-${BETA}`) ?? headerOf(headers, BETA)
-  const workspace = headerOf(headers, WORKSPACE)
-  return {
-    [VERSION]: headerOf(headers, `x-portkey-${VERSION}`) ?? headerOf(headers, VERSION) ?? DEFAULT_VERSION,
-    ...beta !== undefined && { [BETA]: beta },
-    ...workspace !== undefined && { [WORKSPACE]: workspace }
-  }
+function toRequestCounts (counts: Counts | undefined) {
+  if (counts === undefined) return null
+  const { processing, succeeded, errored, canceled, expired } = counts
+  const total = processing + succeeded + errored + canceled + expired
+  return { total, completed: succeeded, failed: errored + expired }
 }
 
-type MessageBatch = Static<typeof MessageBatch> & Record<string, unknown>
-
-function toBatch (body: MessageBatch, batchId: string): Batch {
-  const { processing, succeeded, errored, canceled, expired } = body.request_counts
-  const status = statusOf(body)
-  return completeBatch({
-    id: batchId,
-    endpoint: '/v1/messages',
-    // Every batch expires a day after it was made.
-    completion_window: '24h',
-    status,
-    // The results are read by the id of the batch, once there are any.
-    output_file_id: stringOrNull(body['results_url']) === null ? null : batchId,
-    created_at: unixSeconds(body['created_at']) ?? 0,
-    // A batch is processed from the moment it is made.
-    in_progress_at: unixSeconds(body['created_at']),
-    expires_at: unixSeconds(body['expires_at']),
-    cancelling_at: unixSeconds(body['cancel_initiated_at']),
-    ...endTimestamp(status, body['ended_at']),
-    request_counts: { total: processing + succeeded + errored + canceled + expired, completed: succeeded, failed: errored + expired },
-    provider_batch: body
-  })
-}
-
-/** A batch only ever ends; how it did, its requests tell. */
-function statusOf ({ processing_status: told, request_counts: { succeeded, errored, canceled, expired }, ...body }: MessageBatch): BatchStatus {
-  if (told === 'in_progress') return 'in_progress'
-  if (told === 'canceling') return 'cancelling'
-  if (canceled > 0 && stringOrNull(body['cancel_initiated_at']) !== null) return 'cancelled'
+/** A batch just ends; only its counts say how. */
+function statusOf (batch: Readonly<Record<string, unknown>>): BatchStatus | undefined {
+  const { processing_status: status } = batch
+  if (status === 'in_progress') return 'in_progress'
+  if (status === 'canceling') return 'cancelling'
+  const counts = toCounts(batch['request_counts'])
+  if (status !== 'ended' || counts === undefined) return undefined
+  const { succeeded, errored, canceled, expired } = counts
+  if (canceled > 0 && stringOrNull(batch['cancel_initiated_at']) !== null) return 'cancelled'
   return expired > 0 && succeeded + errored === 0 ? 'expired' : 'completed'
 }

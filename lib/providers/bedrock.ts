@@ -1,26 +1,33 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Type } from '@sinclair/typebox'
-import type { Batch, BatchRequestCounts, BatchStatus } from '../../schemas/batch.js'
-import { completeBatch } from '../batch/complete-batch.js'
-import { isObject } from '../is-object.js'
-import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidHeader, invalidId } from '../errors.js'
+import type { BatchStatus } from '../../schemas/batch.js'
+import { BatchCancelError, internalError, invalidHeader, invalidId } from '../errors.js'
 import { headerOf } from '../headers.js'
-import { bearerToken, checkProviderOptions, pinnedBy, type Base, type Place, type Provider, type ProviderOptions, type Resolvable } from './provider.js'
-import { createSigner, type AwsKeys, type Sign } from './sigv4.js'
-import { isEmptyBody, batchErrors, unixSeconds, stringOrNull } from './parse-fields.js'
+import { isObject } from '../is-object.js'
+import { bearerToken, type Auth } from './auth.js'
+import { defineProvider, type OptionConflict, type PlaceInput } from './define-provider.js'
+import { peerConflict } from './import-peer.js'
+import { matching, resolvable } from './option-rules.js'
+import { batchErrors, isEmptyBody, requestCounts, stringOrNull, unixSeconds } from './parse-fields.js'
+import type { ProviderOptions, Resolvable } from './provider.js'
+import { get, post } from './requests.js'
+import { createSigner, SIGNER_PEERS, type AwsKeys, type Sign } from './sigv4.js'
 
 export interface BedrockOptions extends ProviderOptions {
-  /** The AWS region. Default: of the ARN, else the client's `x-portkey-aws-region`. */
-  readonly region?: string | undefined
-  /** The server's AWS keys, or a function that finds them, such as `fromNodeProviderChain()` of `@aws-sdk/credential-providers`. */
-  readonly credentials?: Resolvable<AwsKeys> | (() => Promise<AwsKeys>) | undefined
+  /** The AWS region. @default that of the ARN, else the client's `x-portkey-aws-region` */
+  readonly region?: string
+  /**
+   * The server's AWS keys, or a function that finds them, such as `fromNodeProviderChain()` of
+   * `@aws-sdk/credential-providers`; not with `apiKey`.
+   */
+  readonly credentials?: Resolvable<AwsKeys> | (() => Promise<AwsKeys>)
 }
 
-/** A Bedrock API key, or keys of AWS to sign with. */
+/** A Bedrock API key, or AWS keys to sign with. */
 export type BedrockCredential = string | AwsKeys
 
-export interface BedrockPlace extends Place {
-  /** Empty where nothing needs it. */
+interface BedrockPlace {
+  /** Empty if nothing needs it. */
   readonly region: string
   /** The job, decoded: its ARN or its 12 characters. */
   readonly job: string
@@ -33,34 +40,67 @@ const REGION = 'x-portkey-aws-region'
 const AUTH_TYPE = 'x-portkey-aws-auth-type'
 const ROLE = 'x-portkey-aws-role-arn'
 
-const NO_ROLES = 'a role is not assumed for a client: the server\'s own identity is the option `credentials` of bedrock().'
+const NO_ROLES =
+  'a role is not assumed for a client: the server\'s own identity is the option `credentials` of bedrock().'
+
+const KEYS = '{ accessKeyId, secretAccessKey, sessionToken? }'
 
 const REGION_GRAMMAR = '[a-z]{2,4}(?:-[a-z]{2,16}){1,3}-[0-9]{1,2}'
 
-const arn = (colon: string, slash: string) =>
-  `arn${colon}(aws(?:-[a-z-]{1,16})?)${colon}bedrock${colon}(${REGION_GRAMMAR})${colon}[0-9]{12}${colon}model-invocation-job${slash}[a-z0-9]{12}`
+const arn = (colon: string, slash: string) => [
+  'arn', '(aws(?:-[a-z-]{1,16})?)', 'bedrock', `(${REGION_GRAMMAR})`, '[0-9]{12}',
+  `model-invocation-job${slash}[a-z0-9]{12}`
+].join(colon)
 
-const ID = new RegExp(`^([a-z0-9]{12}|${arn(':', '/')}|${arn('%3[Aa]', '%2[Ff]')})$`)
+const ID = new RegExp(`^(?:[a-z0-9]{12}|${arn(':', '/')}|${arn('%3[Aa]', '%2[Ff]')})$`)
 const ARN = new RegExp(`^${arn(':', '/')}$`)
 
 const HEADERS = {
-  [KEY_ID]: Type.String({ pattern: '^\\w{1,128}$', description: 'The id of the AWS access key to sign with.' }),
-  [SECRET]: Type.String({ pattern: '^[\\x21-\\x7e]{1,256}$', description: 'The secret of the AWS access key.' }),
-  [SESSION]: Type.String({ pattern: '^[\\x21-\\x7e]{1,8192}$', description: 'The session token of temporary AWS keys.' }),
-  [REGION]: Type.String({ pattern: `^${REGION_GRAMMAR}$`, description: 'The AWS region of the batch, such as `us-east-1`; not needed beside an ARN.' }),
-  [AUTH_TYPE]: Type.String({ pattern: '^(apiKey|accessKey)$', description: `\`apiKey\` when the credential is a Bedrock API key in \`Authorization\`, \`accessKey\` for AWS keys; ${NO_ROLES}` })
+  [KEY_ID]: Type.String({
+    maxLength: 128,
+    pattern: '^\\w+$',
+    description: 'The id of the AWS access key to sign with.'
+  }),
+  [SECRET]: Type.String({
+    maxLength: 256,
+    pattern: '^[\\x21-\\x7e]+$',
+    description: 'The secret of the AWS access key.'
+  }),
+  [SESSION]: Type.String({
+    maxLength: 8192,
+    pattern: '^[\\x21-\\x7e]+$',
+    description: 'The session token of temporary AWS keys.'
+  }),
+  [REGION]: Type.String({
+    maxLength: 64,
+    pattern: `^${REGION_GRAMMAR}$`,
+    description: 'The AWS region of the batch, such as `us-east-1`; not needed beside an ARN.'
+  }),
+  [AUTH_TYPE]: Type.String({
+    maxLength: 16,
+    pattern: '^(?:apiKey|accessKey)$',
+    description: '`apiKey` if the credential is a Bedrock API key in `Authorization`, `accessKey` for AWS keys; ' +
+      NO_ROLES
+  })
 }
 
-/** Where regions are that are not at `amazonaws.com`, or not in the partition `aws`, by how they begin. Source: the endpoint rules of `@aws-sdk/client-bedrock`. */
-const PARTITIONS: ReadonlyArray<readonly [begins: string, partition: string, suffix: string]> = [
+/**
+ * The regions that are not at `amazonaws.com` or not in the partition `aws`, by how they begin. Source: the endpoint
+ * rules of `@aws-sdk/client-bedrock` 3.1164.0.
+ */
+const PARTITIONS: ReadonlyArray<readonly [prefix: string, partition: string, suffix: string]> = [
   ['cn-', 'aws-cn', 'amazonaws.com.cn'],
   ['us-gov-', 'aws-us-gov', 'amazonaws.com'],
   ['eusc-', 'aws-eusc', 'amazonaws.eu'],
   ['us-iso-', 'aws-iso', 'c2s.ic.gov'],
   ['us-isob-', 'aws-iso-b', 'sc2s.sgov.gov'],
   ['eu-isoe-', 'aws-iso-e', 'cloud.adc-e.uk'],
-  ['us-isof-', 'aws-iso-f', 'csp.hci.ic.gov']
+  ['us-isof-', 'aws-iso-f', 'csp.hci.ic.gov'],
+  ['', 'aws', 'amazonaws.com']
 ]
+
+const partitionOf = (region: string) =>
+  PARTITIONS.find(([prefix]) => region.startsWith(prefix)) as (typeof PARTITIONS)[number]
 
 const STATUSES: Readonly<Record<string, BatchStatus>> = {
   Submitted: 'validating',
@@ -75,143 +115,145 @@ const STATUSES: Readonly<Record<string, BatchStatus>> = {
   Expired: 'expired'
 }
 
+export interface BedrockParts {
+  readonly sign: Sign
+  /** Returns those of the packages that are not installed. */
+  readonly missing?: (names: readonly string[]) => readonly string[]
+}
+
+/** The definition for a signer. */
+export function defineBedrock ({ sign, missing }: BedrockParts) {
+  const auth: Auth<BedrockCredential, BedrockOptions, BedrockPlace> = {
+    sets: ['authorization', 'x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256'],
+    fromClient: headers => hasKeys(headers) ? clientKeys(headers) : bearerToken(headers),
+    fromServer: ({ apiKey, credentials }) => apiKey ?? toKeysOption(credentials),
+    toHeaders: (credential, { place: { region }, ...request }) => typeof credential === 'string'
+      ? { authorization: `Bearer ${credential}` }
+      : sign(request, credential, { service: 'bedrock', region })
+  }
+  return defineProvider({
+    name: 'bedrock',
+    source: { package: '@aws-sdk/client-bedrock', version: '3.1164.0' },
+    baseUrl: ({ region }) => `https://bedrock.${region}.${partitionOf(region)[2]}`,
+    domains: PARTITIONS.map(([,, suffix]) => `bedrock.*.${suffix}`),
+    auth,
+    id: {
+      pattern: ID,
+      description: 'the ARN of a model invocation job, plain or percent-encoded, or its last 12 characters'
+    },
+    place: placeOf,
+    cancel: post('/model-invocation-job/{job}/stop'),
+    retrieve: get('/model-invocation-job/{job}'),
+    headers: HEADERS,
+    accountHeaders: [...Object.keys(HEADERS), ROLE],
+    options: {
+      region: matching(new RegExp(`^${REGION_GRAMMAR}$`), 'an AWS region such as us-east-1'),
+      credentials: resolvable(areKeys, KEYS)
+    },
+    conflict ({ apiKey, credentials }): OptionConflict | undefined {
+      if (credentials === undefined) return undefined
+      if (apiKey !== undefined) return { names: ['credentials', 'apiKey'], problem: 'exclude each other.' }
+      return peerConflict('credentials', SIGNER_PEERS, missing)
+    },
+    pins: ({ region }) => ({ [REGION]: region }),
+    errorCode: bedrockErrorCode,
+    accepts: isEmptyBody,
+    batchId: ({ jobArn }) => jobArn,
+    statuses: STATUSES,
+    fields: toFields
+  })
+}
+
 /**
- * Amazon Bedrock's batch inference jobs (model invocation jobs), through its control plane. A cancel answers nothing,
- * so the job is read after it. A job is named by its ARN, plain or percent-encoded, or by its last 12 characters.
+ * Amazon Bedrock's batch inference jobs (model invocation jobs), through its control plane. A cancel returns nothing,
+ * so the job is read after it. AWS keys need the optional packages `@smithy/signature-v4` and `@smithy/hash-node`.
  *
- * Takes `baseUrl` (default `https://bedrock.<region>.<suffix of the partition>`), `region` (default: of the ARN, else
- * the client's), and either `credentials` (AWS keys) or `apiKey` (a Bedrock API key); default: the client's
- * `x-portkey-aws-*` keys, else its `Authorization`. AWS keys need the optional peers `@smithy/signature-v4` and
- * `@smithy/hash-node`. Throws `FST_BATCH_CANCEL_INVALID_OPTION` when an option cannot work.
- * Source: the service model and the official npm package `@aws-sdk/client-bedrock` 3.1164.0.
+ * @throws FST_BATCH_CANCEL_INVALID_OPTION
  */
-export const bedrock = bedrockSignedBy(createSigner())
+export const bedrock = defineBedrock({ sign: createSigner() })
 
-/** The factory over a signer, so that a test can set its time. */
-export function bedrockSignedBy (sign: Sign) {
-  return (options: BedrockOptions = {}): Provider<BedrockCredential, BedrockPlace> => {
-    checkOptions(options)
-    const { baseUrl, apiKey, credentials, region } = options
-    const serverCredential = apiKey ?? (typeof credentials === 'function' ? found(credentials) : credentials)
-    const signs = (headers: IncomingHttpHeaders) => credentials !== undefined || (apiKey === undefined && bringsKeys(headers))
-    return {
-      baseUrl,
-      serverCredential,
-      id: ID,
-      headers: HEADERS,
-      accountHeaders: [...Object.keys(HEADERS), ROLE],
-      chosen: pinnedBy({ [REGION]: region }),
-      reservedHeaders: ['authorization', 'x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256'],
-      locate ({ batchId, headers, hasBase }) {
-        if (headerOf(headers, ROLE) !== undefined) throw invalidHeader(ROLE, `is not taken: ${NO_ROLES}`)
-        // A client that encodes ids by itself encodes what was encoded before.
-        const job = batchId.startsWith('arn%') ? decodeURIComponent(batchId) : batchId
-        const [, partition, named] = ARN.exec(job) ?? []
-        const held = heldIn(named, region ?? headerOf(headers, REGION))
-        if (held === undefined && (!hasBase || signs(headers))) throw untold(serverCredential !== undefined)
-        return { job, region: held ?? '', base: hasBase || held === undefined ? ELSEWHERE : baseOf(held, partition) }
-      },
-      clientCredential: (headers) => bringsKeys(headers) ? broughtKeys(headers) : bearerToken(headers),
-      async request (action, { base, place, credential }) {
-        const job = `${base.path}/model-invocation-job/${encodeURIComponent(place.job)}`
-        const request = action === 'cancel' ? { method: 'POST', path: `${job}/stop` } as const : { method: 'GET', path: job } as const
-        if (typeof credential === 'string') return { ...request, headers: { authorization: `Bearer ${credential}` } }
-        return { ...request, headers: await sign({ ...request, origin: base.origin }, credential, place.region) }
-      },
-      batchIdOf: ({ jobArn }) => jobArn,
-      batch (body, { batchId }, action) {
-        if (action === 'cancel' && isEmptyBody(body)) return null
-        return toBatch(body, batchId)
-      },
-      errorCode: bedrockErrorCode
-    }
-  }
+/** The kind of an error, from AWS's header for it: `ConflictException:http://…`, perhaps in a namespace. */
+export function bedrockErrorCode (headers: Readonly<IncomingHttpHeaders>): string | undefined {
+  return /^(?:[\w.]{1,128}#)?([A-Za-z]{1,128})/.exec(headerOf(headers, 'x-amzn-errortype') ?? '')?.[1]
 }
 
-/** What kind of error it is, by the header in which AWS tells it: `ConflictException:http://…`, perhaps after a name space. */
-export const bedrockErrorCode = (headers: IncomingHttpHeaders): string | undefined =>
-  /^(?:[\w.]{1,128}#)?([A-Za-z]{1,128})/.exec(headerOf(headers, 'x-amzn-errortype') ?? '')?.[1]
-
-/** Beside a credential of the server no header may tell the region. */
-const untold = (isServer: boolean) => isServer
-  ? invalidId('should be an ARN: the server leaves the region to it.')
-  : invalidHeader(REGION, 'is missing, and neither the server nor the id, which is no ARN, tells the region.')
-
-/** Never used: another base stands in for the provider's own. */
-const ELSEWHERE: Base = { origin: '', path: '' }
-
-function heldIn (named: string | undefined, chosen: string | undefined): string | undefined {
-  if (named !== undefined && chosen !== undefined && named !== chosen) {
-    throw new BatchCancelError('provider_mismatch', `The id is of the region '${named}', not of '${chosen}'.`, { param: 'id' })
-  }
-  return named ?? chosen
+function placeOf (input: PlaceInput, options: BedrockOptions): BedrockPlace {
+  const { batchId, headers, hasBase, hasServerCredential } = input
+  if (headerOf(headers, ROLE) !== undefined) throw invalidHeader(ROLE, `is not accepted: ${NO_ROLES}`)
+  // A client that encodes ids itself encodes what was encoded before.
+  const job = batchId.startsWith('arn%') ? decodeURIComponent(batchId) : batchId
+  const [, partition, ownRegion] = ARN.exec(job) ?? []
+  const region = agreedRegion(ownRegion, options.region ?? headerOf(headers, REGION))
+  if (region === undefined && (!hasBase || signs(headers, options))) throw notNamed(hasServerCredential)
+  if (region !== undefined && partition !== undefined) checkPartition(partition, region)
+  return { job, region: region ?? '' }
 }
 
-function baseOf (region: string, named: string | undefined): Base {
-  const [, partition, suffix] = PARTITIONS.find(([begins]) => region.startsWith(begins)) ?? ['', 'aws', 'amazonaws.com']
-  if (named !== undefined && named !== partition) {
-    throw new BatchCancelError('invalid_batch_id', `The id is of the partition '${named}', but its region '${region}' is in '${partition}'.`, { param: 'id' })
-  }
-  return { origin: `https://bedrock.${region}.${suffix}`, path: '' }
+/** Whether the request will be signed, which needs a region whatever the host. */
+const signs = (headers: Readonly<IncomingHttpHeaders>, { apiKey, credentials }: BedrockOptions) =>
+  credentials !== undefined || (apiKey === undefined && hasKeys(headers))
+
+/** Beside a server credential no header may name the region. */
+const notNamed = (hasServerCredential: boolean) => hasServerCredential
+  ? invalidId('is not valid: expected an ARN, since the server sets no region.')
+  : invalidHeader(REGION, 'is required, since neither the server nor the id, which is not an ARN, names the region.')
+
+function agreedRegion (own: string | undefined, chosen: string | undefined): string | undefined {
+  if (own === undefined || chosen === undefined || own === chosen) return own ?? chosen
+  throw new BatchCancelError('provider_mismatch', `The batch id names the region '${own}', not '${chosen}'.`, {
+    param: 'id'
+  })
 }
 
-const bringsKeys = (headers: IncomingHttpHeaders) =>
-  headerOf(headers, AUTH_TYPE) !== 'apiKey' && [KEY_ID, SECRET, SESSION].some(name => headerOf(headers, name) !== undefined)
+function checkPartition (own: string, region: string): void {
+  const [, partition] = partitionOf(region)
+  if (own === partition) return
+  throw invalidId(`is not valid: it names the partition '${own}', but the region '${region}' is in '${partition}'.`)
+}
 
-function broughtKeys (headers: IncomingHttpHeaders): AwsKeys {
-  const brought = (name: string) => {
+const hasKeys = (headers: Readonly<IncomingHttpHeaders>) =>
+  headerOf(headers, AUTH_TYPE) !== 'apiKey' &&
+  [KEY_ID, SECRET, SESSION].some(name => headerOf(headers, name) !== undefined)
+
+function clientKeys (headers: Readonly<IncomingHttpHeaders>): AwsKeys {
+  const required = (name: string) => {
     const value = headerOf(headers, name)
-    if (value === undefined) throw invalidHeader(name, 'is missing beside the other AWS keys.')
+    if (value === undefined) throw invalidHeader(name, 'is required beside the other AWS keys.')
     return value
   }
-  return { accessKeyId: brought(KEY_ID), secretAccessKey: brought(SECRET), sessionToken: headerOf(headers, SESSION) }
+  return { accessKeyId: required(KEY_ID), secretAccessKey: required(SECRET), sessionToken: headerOf(headers, SESSION) }
 }
 
-const found = (find: Extract<Resolvable<AwsKeys>, Function>): Resolvable<AwsKeys> => async (call) => {
-  const keys = await find(call)
-  if (keys === undefined || areKeys(keys)) return keys
-  throw internalError('bedrock({ credentials }) gave something else than { accessKeyId, secretAccessKey, sessionToken? }.')
+/** The server's keys, which were checked unless a function finds them. */
+function toKeysOption (option: BedrockOptions['credentials']): Resolvable<AwsKeys> | undefined {
+  if (typeof option !== 'function') return option
+  return async (call) => {
+    const keys = await option(call)
+    if (keys === undefined || areKeys(keys)) return keys
+    throw internalError(`bedrock({ credentials }) returned something else than ${KEYS}.`)
+  }
 }
 
-const isText = (value: unknown) => typeof value === 'string' && value !== ''
-
-const areKeys = (value: unknown) => isObject(value) && isText(value['accessKeyId']) && isText(value['secretAccessKey']) &&
-  (value['sessionToken'] === undefined || isText(value['sessionToken']))
-
-function checkOptions (options: BedrockOptions): void {
-  checkProviderOptions('bedrock', options, ['region', 'credentials'])
-  const { region, credentials, apiKey } = options
-  if (region !== undefined && !new RegExp(`^${REGION_GRAMMAR}$`).test(region)) {
-    throw new FST_BATCH_CANCEL_INVALID_OPTION('bedrock({ region }) should be a region of AWS, such as us-east-1.')
-  }
-  if (credentials !== undefined && typeof credentials !== 'function' && !areKeys(credentials)) {
-    throw new FST_BATCH_CANCEL_INVALID_OPTION('bedrock({ credentials }) should be a function or { accessKeyId, secretAccessKey, sessionToken? }.')
-  }
-  if (credentials !== undefined && apiKey !== undefined) {
-    throw new FST_BATCH_CANCEL_INVALID_OPTION('bedrock() should have credentials or apiKey, not both.')
-  }
+function areKeys (value: unknown): value is AwsKeys {
+  if (!isObject(value)) return false
+  const { accessKeyId, secretAccessKey, sessionToken = 'none' } = value
+  return [accessKeyId, secretAccessKey, sessionToken].every(text => typeof text === 'string' && text !== '')
 }
 
 /** A job that has not begun has written nothing. */
-const UNBEGUN: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['validating', 'expired'])
+const NOT_BEGUN: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['validating', 'expired'])
 
-function toBatch (job: unknown, id: string): Batch | undefined {
-  if (!isObject(job)) return undefined
-  const told = stringOrNull(job['status'])
-  const status = told !== null && Object.hasOwn(STATUSES, told) ? STATUSES[told] : undefined
-  if (status === undefined) return undefined
+function toFields (job: Readonly<Record<string, unknown>>, { status }: { readonly status: BatchStatus }) {
   const ended = unixSeconds(job['endTime'])
   const hours = job['timeoutDurationInHours']
   const name = stringOrNull(job['jobName'])
-  return completeBatch({
-    id,
+  return {
     model: stringOrNull(job['modelId']),
     errors: batchErrors(job['message']),
     input_file_id: s3Uri(job['inputDataConfig'], 's3InputDataConfig') ?? '',
     completion_window: Number.isInteger(hours) ? `${hours}h` : '',
-    status,
-    // The place under which the files of the job are, each in a folder named by the job.
-    output_file_id: UNBEGUN.has(status) ? null : s3Uri(job['outputDataConfig'], 's3OutputDataConfig'),
+    // The place under which the files of the job are, each in a folder named after the job.
+    output_file_id: NOT_BEGUN.has(status) ? null : s3Uri(job['outputDataConfig'], 's3OutputDataConfig'),
     created_at: unixSeconds(job['submitTime']) ?? 0,
     expires_at: unixSeconds(job['jobExpirationTime']),
     completed_at: status === 'completed' ? ended : null,
@@ -220,9 +262,8 @@ function toBatch (job: unknown, id: string): Batch | undefined {
     cancelling_at: status === 'cancelling' ? unixSeconds(job['lastModifiedTime']) : null,
     cancelled_at: status === 'cancelled' ? ended : null,
     request_counts: toCounts(job),
-    metadata: name === null ? null : { jobName: name },
-    provider_batch: job
-  })
+    metadata: name === null ? null : { jobName: name }
+  }
 }
 
 function s3Uri (config: unknown, kind: string): string | null {
@@ -230,8 +271,6 @@ function s3Uri (config: unknown, kind: string): string | null {
   return isObject(s3) ? stringOrNull(s3['s3Uri']) : null
 }
 
-/** Without a total none is told; of the others those that are not told are none yet. */
-function toCounts ({ totalRecordCount: total, successRecordCount: completed = 0, errorRecordCount: failed = 0 }: Record<string, unknown>): BatchRequestCounts | null {
-  const counts = { total, completed, failed }
-  return Object.values(counts).every(Number.isInteger) ? counts as BatchRequestCounts : null
-}
+/** Without a total there are none; a missing count of successes or errors is 0. */
+const toCounts = ({ totalRecordCount: total, successRecordCount: completed = 0, errorRecordCount: failed = 0 }:
+Readonly<Record<string, unknown>>) => requestCounts(total, completed, failed)

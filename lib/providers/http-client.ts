@@ -29,12 +29,13 @@ const LARGEST_ANSWER = 1024 * 1024
 const IDLE = 20_000
 
 /** The one HTTP client: pools of kept-alive connections, no time limit but that of the call, no redirect followed, no cookie kept, no proxy taken from the environment. */
-export function createUpstream (): Upstream {
+export function createUpstream ({ dispatcher }: { readonly dispatcher?: Dispatcher | undefined } = {}): Upstream {
   const newAgent = () => new Agent({ maxResponseSize: LARGEST_ANSWER, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE })
   let agent = newAgent()
 
   const send = (origin: string, { method, path, headers, body }: UpstreamRequest, whenOver: WhenOver) => new Promise<UpstreamAnswer>((resolve, reject) => {
-    agent.dispatch({ origin, path, method, headers, body: body ?? null }, new AnswerReader(whenOver, resolve, reject))
+    const through = dispatcher ?? agent
+    through.dispatch({ origin, path, method, headers, body: body ?? null }, new AnswerReader(whenOver, resolve, reject))
   })
 
   async function close (): Promise<void> {

@@ -2,20 +2,29 @@ import { anthropic } from './anthropic.js'
 import { azureAI, azureOpenAI } from './azure.js'
 import { bedrock } from './bedrock.js'
 import { cohere } from './cohere.js'
-import { digitalocean } from './digitalocean.js'
+import {
+  cerebras, dashscope, deepinfra, digitalocean, groq, moonshot, morph, novita, openai, parasail, siliconflow, zhipu
+} from './compatible.js'
 import { google } from './google.js'
 import { mistral } from './mistral.js'
-import { novita } from './novita.js'
-import { openaiCompatible } from './openai.js'
-import type { Provider, ProviderOptions, UnsupportedProvider } from './provider.js'
+import type { Provider, UnsupportedProvider } from './provider.js'
 import { together } from './together.js'
 import { vertex } from './vertex.js'
 import { watsonx } from './watsonx.js'
 import { xai } from './xai.js'
 
-/** A factory for each provider, by the name that `x-portkey-provider` gives. */
+/** A factory for each provider, by the name in `x-portkey-provider`. */
 export const providerFactories = {
-  ...openaiCompatible,
+  openai,
+  groq,
+  deepinfra,
+  parasail,
+  cerebras,
+  moonshot,
+  dashscope,
+  zhipu,
+  siliconflow,
+  morph,
   'azure-openai': azureOpenAI,
   'azure-ai': azureAI,
   anthropic,
@@ -25,7 +34,7 @@ export const providerFactories = {
   'mistral-ai': mistral,
   'together-ai': together,
   cohere,
-  'x-ai': (options?: ProviderOptions) => xai(options),
+  'x-ai': xai,
   'novita-ai': novita,
   digitalocean,
   watsonx
@@ -36,7 +45,7 @@ type BuiltIn = keyof typeof providerFactories
 const NO_CANCEL = 'it has no way to cancel a batch.'
 
 /** Providers that are known and cannot keep the promise of a cancel, with the reason. */
-const REFUSALS: Readonly<Record<string, UnsupportedProvider>> = {
+const UNSUPPORTED: Readonly<Record<string, UnsupportedProvider>> = {
   'fireworks-ai': { unsupported: 'its only way to stop a batch is to delete the job and its record.' },
   doubleword: { unsupported: 'a cancel there turns a finished batch into a cancelled one.' },
   openrouter: { unsupported: NO_CANCEL },
@@ -46,8 +55,10 @@ const REFUSALS: Readonly<Record<string, UnsupportedProvider>> = {
   deepseek: { unsupported: NO_CANCEL }
 }
 
+const factories = Object.entries(providerFactories) as ReadonlyArray<[BuiltIn, () => Provider]>
+
 /** Every provider that the package knows, with the credentials of the client. */
 export const builtIn: Readonly<Record<BuiltIn, Provider> & Record<string, Provider | UnsupportedProvider>> = {
-  ...Object.fromEntries(Object.entries(providerFactories).map(([name, factory]) => [name, factory()])) as Record<BuiltIn, Provider>,
-  ...REFUSALS
+  ...Object.fromEntries(factories.map(([name, factory]) => [name, factory()])) as Record<BuiltIn, Provider>,
+  ...UNSUPPORTED
 }

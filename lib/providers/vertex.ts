@@ -1,149 +1,215 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Type } from '@sinclair/typebox'
-import { BatchMetadata, type Batch, type BatchRequestCounts } from '../../schemas/batch.js'
-import { completeBatch } from '../batch/complete-batch.js'
-import { isObject } from '../is-object.js'
-import { BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidHeader, invalidId } from '../errors.js'
+import type { BatchRequestCounts } from '../../schemas/batch.js'
+import { BatchCancelError, internalError, invalidHeader, invalidId } from '../errors.js'
 import { headerOf } from '../headers.js'
+import { isObject } from '../is-object.js'
+import { bearerToken, type Auth } from './auth.js'
+import { defineProvider, type OptionConflict, type PlaceInput } from './define-provider.js'
 import { createTokens, type ServiceAccount } from './google-token.js'
-import { googleRequest, toldCount, toldState, toldStatus } from './google.js'
-import { bearerToken, checkProviderOptions, pinnedBy, type Base, type Place, type Provider, type ProviderOptions, type Resolvable } from './provider.js'
-import { isEmptyBody, valueOrNull, endTimestamp, unixSeconds, stringOrNull } from './parse-fields.js'
+import { googleCount, googleErrors, googleStatus } from './google.js'
+import { peerConflict } from './import-peer.js'
+import { matching, resolvable } from './option-rules.js'
+import { endTimestamp, isEmptyBody, metadataOrNull, stringOrNull, unixSeconds } from './parse-fields.js'
+import type { ProviderOptions, Resolvable } from './provider.js'
+import { get, post } from './requests.js'
 
-/** The key file of a service account: of what is in it, `client_email` and `private_key` are used. */
+/** The key file of a service account, of which `client_email` and `private_key` are used. */
 export interface ServiceAccountKey extends ServiceAccount {
   readonly type: string
 }
 
 export interface VertexOptions extends ProviderOptions {
-  /** The project, by id or number. Default: the client's `x-portkey-vertex-project-id`, else that of the id. */
-  readonly project?: string | undefined
-  /** The region, such as `us-central1` or `global`. Default: the client's `x-portkey-vertex-region`, else that of the id. */
-  readonly region?: string | undefined
+  /** The project, by id or number. @default the client's `x-portkey-vertex-project-id`, else that of the id */
+  readonly project?: string
+  /** Such as `us-central1` or `global`. @default the client's `x-portkey-vertex-region`, else that of the id */
+  readonly region?: string
   /** The server's service account: its key file as an object or as JSON, or a function that finds it. */
-  readonly serviceAccount?: Resolvable<string | ServiceAccountKey> | undefined
-  /** An access token of the server's, rather a function that finds a fresh one. */
-  readonly apiKey?: Resolvable | undefined
+  readonly serviceAccount?: Resolvable<string | ServiceAccountKey>
+  /** An access token of the server; since it expires, rather a function that finds a valid one. */
+  readonly apiKey?: Resolvable
 }
 
 /** An access token, or the service account that gets one. */
 export type VertexCredential = string | ServiceAccount
 
-export interface VertexPlace extends Place {
-  /** The full name of the job, encoded. */
-  readonly name: string
+interface VertexPlace {
+  readonly project: string
+  readonly region: string
+  readonly job: string
 }
 
 const PROJECT = 'x-portkey-vertex-project-id'
 const REGION = 'x-portkey-vertex-region'
 const SERVICE_ACCOUNT = 'x-portkey-vertex-service-account-json'
 
-/** An id, one of a domain's, or a number. */
+/** An id, one within a domain, or a number. */
 const PROJECT_GRAMMAR = '(?:[a-z0-9.-]{3,63}:)?[a-z0-9][a-z0-9-]{0,62}'
 const REGION_GRAMMAR = 'global|us|eu|[a-z]{2,20}-[a-z]{2,20}[0-9]{1,2}'
 
-const ID = new RegExp(`^(?:projects/(${PROJECT_GRAMMAR})/locations/(${REGION_GRAMMAR})/batchPredictionJobs/)?([0-9]{1,20})$`)
+const ID = new RegExp(
+  `^(?:projects/(${PROJECT_GRAMMAR})/locations/(${REGION_GRAMMAR})/batchPredictionJobs/)?([0-9]{1,20})$`
+)
 
 const HEADERS = {
-  [PROJECT]: Type.String({ pattern: `^(${PROJECT_GRAMMAR})$`, description: 'The Google Cloud project of the batch, by id or number; not needed beside a full resource name.' }),
-  [REGION]: Type.String({ pattern: `^(${REGION_GRAMMAR})$`, description: 'The Google Cloud region of the batch, such as `us-central1`, `global`, `us` or `eu`; not needed beside a full resource name.' }),
-  [SERVICE_ACCOUNT]: Type.String({ description: 'The key file of a service account, as JSON; it wins over `Authorization`.' })
+  [PROJECT]: Type.String({
+    maxLength: 128,
+    pattern: `^(?:${PROJECT_GRAMMAR})$`,
+    description: 'The Google Cloud project of the batch, by id or number; not needed beside a full resource name.'
+  }),
+  [REGION]: Type.String({
+    maxLength: 48,
+    pattern: `^(?:${REGION_GRAMMAR})$`,
+    description: 'The Google Cloud region of the batch, such as `us-central1`, `global`, `us` or `eu`; not needed ' +
+      'beside a full resource name.'
+  }),
+  [SERVICE_ACCOUNT]: Type.String({
+    maxLength: 8192,
+    description: 'The key file of a service account, as JSON; it takes precedence over `Authorization`.'
+  })
 }
 
-/** Where those locations are that are no single region. */
+/** The hosts of locations that are not a single region. */
 const HOSTS: Readonly<Record<string, string>> = {
   global: 'aiplatform.googleapis.com',
   us: 'aiplatform.us.rep.googleapis.com',
   eu: 'aiplatform.eu.rep.googleapis.com'
 }
 
-/**
- * Google Cloud's Vertex AI: its batch prediction jobs. A cancel answers `{}` and shows late, so the job is read after
- * it; a second cancel of a job is an error there, which the read settles. A job is named by its number or by its full
- * name, `projects/…/locations/…/batchPredictionJobs/…`.
- *
- * Takes `baseUrl` (default `https://<region>-aiplatform.googleapis.com/v1`, for `global`, `us` and `eu` Google's hosts
- * of those), `project` and `region` (default: the client's, else those of the id), and either `serviceAccount` or
- * `apiKey` (an access token); default: the client's `x-portkey-vertex-service-account-json`, else its `Authorization`.
- * Service accounts need the optional peer `google-auth-library`. Throws `FST_BATCH_CANCEL_INVALID_OPTION` when an
- * option cannot work. Source: the official npm packages `@google-cloud/aiplatform` 6.11.0 and `@google/genai` 2.32.0.
- */
-export const vertex = vertexWithTokens(createTokens())
+const NAME = '/projects/{project}/locations/{region}/batchPredictionJobs/{job}'
 
-/** The factory over a source of access tokens, so that a test can be it. */
-export function vertexWithTokens (accessToken: (account: ServiceAccount) => Promise<string>) {
-  return (options: VertexOptions = {}): Provider<VertexCredential, VertexPlace> => {
-    checkOptions(options)
-    const { baseUrl, apiKey, project, region } = options
-    const serverCredential = apiKey ?? accountSetting(options)
-    const isServer = serverCredential !== undefined
-    return {
-      baseUrl,
-      serverCredential,
-      id: ID,
-      headers: HEADERS,
-      accountHeaders: Object.keys(HEADERS),
-      chosen: pinnedBy({ [PROJECT]: project, [REGION]: region }),
-      reservedHeaders: ['authorization', 'x-goog-api-key', 'x-goog-user-project'],
-      locate ({ batchId, headers }) {
-        // The plugin let only ids of this grammar through.
-        const [, namedProject, namedRegion, job] = ID.exec(batchId) as RegExpExecArray
-        const held = {
-          project: heldIn('project', namedProject, project ?? headerOf(headers, PROJECT)) ?? untold('project', PROJECT, isServer),
-          region: heldIn('region', namedRegion, region ?? headerOf(headers, REGION)) ?? untold('region', REGION, isServer)
-        }
-        return { base: baseOf(held.region), name: `projects/${encodeURIComponent(held.project)}/locations/${held.region}/batchPredictionJobs/${job}` }
-      },
-      clientCredential: (headers) => broughtAccount(headers) ?? bearerToken(headers),
-      async request (action, { base, place, credential }) {
-        const token = typeof credential === 'string' ? credential : await accessToken(credential)
-        return googleRequest(action, `${base.path}/${place.name}`, { authorization: `Bearer ${token}` })
-      },
-      batchIdOf: ({ name }) => name,
-      batch (body, { batchId }, action) {
-        if (action === 'cancel' && isEmptyBody(body)) return null
-        return toBatch(body, batchId)
-      }
+const TOKEN_PEERS = ['google-auth-library'] as const
+
+export interface VertexParts {
+  /** Returns an access token for a service account. */
+  readonly accessToken: (account: ServiceAccount) => Promise<string>
+  /** Returns those of the packages that are not installed. */
+  readonly missing?: (names: readonly string[]) => readonly string[]
+}
+
+/** The definition for a source of access tokens. */
+export function defineVertex ({ accessToken, missing }: VertexParts) {
+  const auth: Auth<VertexCredential, VertexOptions> = {
+    sets: ['authorization'],
+    fromClient: headers => clientAccount(headers) ?? bearerToken(headers),
+    fromServer: ({ apiKey, serviceAccount }) => apiKey ?? toAccountOption(serviceAccount),
+    async toHeaders (credential) {
+      const token = typeof credential === 'string' ? credential : await accessToken(credential)
+      return { authorization: `Bearer ${token}` }
     }
   }
+  return defineProvider({
+    name: 'vertex-ai',
+    factory: 'vertex',
+    source: {
+      package: '@google-cloud/aiplatform',
+      version: '6.11.0',
+      document: '@google/genai 2.32.0 for the requests'
+    },
+    baseUrl: ({ region }) => `https://${HOSTS[region] ?? `${region}-aiplatform.googleapis.com`}/v1`,
+    domains: [...Object.values(HOSTS), '*-aiplatform.googleapis.com'],
+    auth,
+    id: {
+      pattern: ID,
+      description: 'the number of a job, or its full name projects/…/locations/…/batchPredictionJobs/…'
+    },
+    place: placeOf,
+    cancel: post(`${NAME}:cancel`, { json: {} }),
+    retrieve: get(NAME),
+    headers: HEADERS,
+    accountHeaders: Object.keys(HEADERS),
+    reservedHeaders: ['x-goog-api-key', 'x-goog-user-project'],
+    options: {
+      project: matching(new RegExp(`^(?:${PROJECT_GRAMMAR})$`), 'a Google Cloud project such as my-project-1'),
+      region: matching(new RegExp(`^(?:${REGION_GRAMMAR})$`), 'a Google Cloud region such as us-central1 or global'),
+      serviceAccount: resolvable(
+        value => toAccount(value) !== undefined,
+        'the key file of a service account, as an object or as JSON'
+      )
+    },
+    conflict ({ apiKey, serviceAccount }): OptionConflict | undefined {
+      if (serviceAccount === undefined) return undefined
+      if (apiKey !== undefined) return { names: ['serviceAccount', 'apiKey'], problem: 'exclude each other.' }
+      return peerConflict('serviceAccount', TOKEN_PEERS, missing)
+    },
+    pins: ({ project, region }) => ({ [PROJECT]: project, [REGION]: region }),
+    accepts: isEmptyBody,
+    batchId: ({ name }) => name,
+    status: ({ state }) => googleStatus(state),
+    fields: (job, { status }) => ({
+      model: stringOrNull(job['model']),
+      // A cancelled job carries an error that says so.
+      errors: status === 'cancelled' ? null : googleErrors(job['error']),
+      input_file_id: inputOf(job['inputConfig']) ?? '',
+      output_file_id: outputOf(job['outputInfo']),
+      created_at: unixSeconds(job['createTime']) ?? 0,
+      in_progress_at: unixSeconds(job['startTime']),
+      ...endTimestamp(status, job['endTime']),
+      request_counts: toCounts(job['completionStats']),
+      metadata: metadataOrNull(job['labels'])
+    })
+  })
 }
 
-function heldIn (what: string, named: string | undefined, chosen: string | undefined): string | undefined {
-  if (named !== undefined && chosen !== undefined && differ(named, chosen)) {
-    throw new BatchCancelError('provider_mismatch', `The id is of the ${what} '${named}', not of '${chosen}'.`, { param: 'id' })
+/**
+ * Google Cloud's Vertex AI: its batch prediction jobs. A cancel returns `{}` and shows late, so the job is read after
+ * it; a second cancel of a job is an error there, which the read resolves. A job is named by its number or by its full
+ * name. Service accounts need the optional package `google-auth-library`.
+ *
+ * @throws FST_BATCH_CANCEL_INVALID_OPTION
+ */
+export const vertex = defineVertex({ accessToken: createTokens() })
+
+function placeOf ({ batchId, headers, hasServerCredential }: PlaceInput, options: VertexOptions): VertexPlace {
+  const [, ownProject, ownRegion, job = ''] = ID.exec(batchId) ?? []
+  const project = agreed('project', ownProject, options.project ?? headerOf(headers, PROJECT))
+  const region = agreed('region', ownRegion, options.region ?? headerOf(headers, REGION))
+  return {
+    project: project ?? notNamed('project', PROJECT, hasServerCredential),
+    region: region ?? notNamed('region', REGION, hasServerCredential),
+    job
   }
-  return chosen ?? named
 }
 
-/** Beside a credential of the server no header may tell it. */
-function untold (what: string, header: string, isServer: boolean): never {
-  throw isServer
-    ? invalidId(`should be the full name of the job: the server leaves the ${what} to it.`)
-    : invalidHeader(header, `is missing, and neither the server nor the id tells the ${what}.`)
+function agreed (what: string, own: string | undefined, chosen: string | undefined): string | undefined {
+  if (own !== undefined && chosen !== undefined && differ(own, chosen)) {
+    throw new BatchCancelError('provider_mismatch', `The batch id names the ${what} '${own}', not '${chosen}'.`, {
+      param: 'id'
+    })
+  }
+  return chosen ?? own
+}
+
+/** Beside a server credential no header may name it. */
+function notNamed (what: string, header: string, hasServerCredential: boolean): never {
+  throw hasServerCredential
+    ? invalidId(`is not valid: expected the full name of the job, since the server sets no ${what}.`)
+    : invalidHeader(header, `is required, since neither the server nor the id names the ${what}.`)
 }
 
 const isNumber = (project: string) => /^\d+$/.test(project)
 
 /** Vertex AI itself names jobs by the number of a project whose id was used: a number and an id may be one project. */
-const differ = (named: string, chosen: string) => named !== chosen && isNumber(named) === isNumber(chosen)
+const differ = (own: string, chosen: string) => own !== chosen && isNumber(own) === isNumber(chosen)
 
-const baseOf = (region: string): Base => ({ origin: `https://${HOSTS[region] ?? `${region}-aiplatform.googleapis.com`}`, path: '/v1' })
-
-function broughtAccount (headers: IncomingHttpHeaders): ServiceAccount | undefined {
+function clientAccount (headers: Readonly<IncomingHttpHeaders>): ServiceAccount | undefined {
   const json = headerOf(headers, SERVICE_ACCOUNT)
   if (json === undefined) return undefined
   const account = toAccount(json)
-  if (account === undefined) throw invalidHeader(SERVICE_ACCOUNT, 'should be the JSON of a key file with type \'service_account\', client_email and private_key.')
-  return account
+  if (account !== undefined) return account
+  throw invalidHeader(SERVICE_ACCOUNT, 'is not valid: expected the JSON of a key file with type \'service_account\', ' +
+    'client_email and private_key.')
 }
 
-/** Key files of other types could make whoever uses them read files and URLs of their choice. */
-function toAccount (told: unknown): ServiceAccount | undefined {
-  const key = typeof told === 'string' ? parseJson(told) : told
+const EMAIL = /^[^\s@]{1,256}@[^\s@]{1,256}$/
+
+/** Key files of other types would make their user read files and URLs of the client's choice. */
+function toAccount (value: unknown): ServiceAccount | undefined {
+  const key = typeof value === 'string' ? parseJson(value) : value
   if (!isObject(key)) return undefined
   const { type, client_email: email, private_key: pem } = key
   if (type !== 'service_account' || typeof email !== 'string' || typeof pem !== 'string') return undefined
-  return /^[^\s@]{1,256}@[^\s@]{1,256}$/.test(email) && pem.startsWith('-----BEGIN ') ? { client_email: email, private_key: pem } : undefined
+  return EMAIL.test(email) && pem.startsWith('-----BEGIN ') ? { client_email: email, private_key: pem } : undefined
 }
 
 function parseJson (text: string): unknown {
@@ -154,55 +220,17 @@ function parseJson (text: string): unknown {
   }
 }
 
-/** The server's service account; that it can be one was checked. */
-function accountSetting ({ serviceAccount: setting }: VertexOptions): Resolvable<ServiceAccount> | undefined {
-  if (typeof setting !== 'function') return toAccount(setting)
+/** The server's service account, which was checked unless a function finds it. */
+function toAccountOption (
+  option: Resolvable<string | ServiceAccountKey> | undefined
+): Resolvable<ServiceAccount> | undefined {
+  if (typeof option !== 'function') return toAccount(option)
   return async (call) => {
-    const told = await setting(call)
-    if (told === undefined) return undefined
-    const account = toAccount(told)
-    if (account === undefined) throw internalError('vertex({ serviceAccount }) gave no key file of a service account.')
-    return account
+    const value = await option(call)
+    const account = toAccount(value)
+    if (value === undefined || account !== undefined) return account
+    throw internalError('vertex({ serviceAccount }) returned something else than the key file of a service account.')
   }
-}
-
-function checkOptions (options: VertexOptions): void {
-  checkProviderOptions('vertex', options, ['project', 'region', 'serviceAccount'])
-  const { project, region, serviceAccount, apiKey } = options
-  const grammars = [
-    { option: 'project', value: project, grammar: PROJECT_GRAMMAR, such: 'a project of Google Cloud, such as my-project-1' },
-    { option: 'region', value: region, grammar: REGION_GRAMMAR, such: 'a region of Google Cloud, such as us-central1 or global' }
-  ]
-  for (const { option, value, grammar, such } of grammars) {
-    if (value !== undefined && !new RegExp(`^(${grammar})$`).test(value)) throw new FST_BATCH_CANCEL_INVALID_OPTION(`vertex({ ${option} }) should be ${such}.`)
-  }
-  if (serviceAccount !== undefined && typeof serviceAccount !== 'function' && toAccount(serviceAccount) === undefined) {
-    throw new FST_BATCH_CANCEL_INVALID_OPTION('vertex({ serviceAccount }) should be a function or the key file of a service account, as an object or as JSON.')
-  }
-  if (serviceAccount !== undefined && apiKey !== undefined) {
-    throw new FST_BATCH_CANCEL_INVALID_OPTION('vertex() should have serviceAccount or apiKey, not both.')
-  }
-}
-
-function toBatch (job: unknown, id: string): Batch | undefined {
-  if (!isObject(job)) return undefined
-  const status = toldState(job['state'])
-  if (status === undefined) return undefined
-  return completeBatch({
-    id,
-    model: stringOrNull(job['model']),
-    // A cancelled job carries an error that says so.
-    errors: status === 'cancelled' ? null : toldStatus(job['error']),
-    input_file_id: inputOf(job['inputConfig']) ?? '',
-    status,
-    output_file_id: outputOf(job['outputInfo']),
-    created_at: unixSeconds(job['createTime']) ?? 0,
-    in_progress_at: unixSeconds(job['startTime']),
-    ...endTimestamp(status, job['endTime']),
-    request_counts: toCounts(job['completionStats']),
-    metadata: valueOrNull(BatchMetadata, job['labels']),
-    provider_batch: job
-  })
 }
 
 function inputOf (config: unknown): string | null {
@@ -212,7 +240,7 @@ function inputOf (config: unknown): string | null {
   return isObject(bigquery) ? stringOrNull(bigquery['inputUri']) : null
 }
 
-/** The directory or the table that the answers are written into. */
+/** The directory or the table that the results are written to. */
 function outputOf (info: unknown): string | null {
   if (!isObject(info)) return null
   const { gcsOutputDirectory, bigqueryOutputDataset, bigqueryOutputTable } = info
@@ -223,7 +251,7 @@ function outputOf (info: unknown): string | null {
 
 function toCounts (stats: unknown): BatchRequestCounts | null {
   if (!isObject(stats)) return null
-  const completed = toldCount(stats['successfulCount']) ?? 0
-  const failed = toldCount(stats['failedCount']) ?? 0
-  return { total: completed + failed + (toldCount(stats['incompleteCount']) ?? 0), completed, failed }
+  const completed = googleCount(stats['successfulCount']) ?? 0
+  const failed = googleCount(stats['failedCount']) ?? 0
+  return { total: completed + failed + (googleCount(stats['incompleteCount']) ?? 0), completed, failed }
 }

@@ -1,56 +1,59 @@
-import { BatchRequestCounts, type Batch, type BatchStatus } from '../../schemas/batch.js'
-import { completeBatch } from '../batch/complete-batch.js'
+import type { BatchStatus } from '../../schemas/batch.js'
 import { isObject } from '../is-object.js'
-import { bearerToken, checkProviderOptions, type Action, type Base, type Provider, type ProviderOptions } from './provider.js'
-import { valueOrNull, batchErrors, unixSeconds, stringOrNull } from './parse-fields.js'
+import { bearer } from './auth.js'
+import { defineProvider } from './define-provider.js'
+import { SEGMENT_ID } from './ids.js'
+import { batchErrors, parseTime, requestCounts, stringOrNull, unixSeconds } from './parse-fields.js'
+import type { ReadContext } from './provider.js'
+import { get, post } from './requests.js'
 
-const PLACE = { base: { origin: 'https://api.x.ai', path: '/v1' } as Base }
+type JsonObject = Readonly<Record<string, unknown>>
 
 /**
- * xAI's batches. They tell no status: it is read from the counters and the times.
+ * xAI's batches. They have no status: it follows from the counters and the times.
  *
- * Takes `baseUrl` (default `https://api.x.ai/v1`) and `apiKey` (default: the client's `Authorization`); throws
- * `FST_BATCH_CANCEL_INVALID_OPTION` when one cannot work. `now` is the time in milliseconds, by which a batch has
- * expired. Sources: xAI's Batch API guide, its protocol definitions (xai-proto), and answers that others recorded.
+ * @param now unix time in milliseconds
  */
-export function xai (options: ProviderOptions = {}, now: () => number = Date.now): Provider<string> {
-  checkProviderOptions('xai', options)
-  return {
-    baseUrl: options.baseUrl,
-    serverCredential: options.apiKey,
-    id: /^[A-Za-z0-9][\w.-]{0,254}$/,
-    reservedHeaders: ['authorization'],
-    locate: () => PLACE,
-    clientCredential: bearerToken,
-    request (action, { base, batchId, credential }) {
-      const batch = `${base.path}/batches/${encodeURIComponent(batchId)}`
-      const headers = { authorization: `Bearer ${credential}` }
-      return action === 'cancel' ? { method: 'POST', path: `${batch}:cancel`, headers } : { method: 'GET', path: batch, headers }
+export function defineXai (now: () => number = Date.now) {
+  const unchangedFor = createStability(now)
+  return defineProvider({
+    name: 'x-ai',
+    factory: 'xai',
+    source: {
+      document: 'docs.x.ai/developers/advanced-api-usage/batch-api; xai-proto 9700be4; recorded responses of ' +
+        'OpenRouterTeam/docs'
     },
-    batchIdOf: ({ batch_id: id }) => id,
-    batch: (body, { batchId }, action) => isObject(body) && typeof body['batch_id'] === 'string' ? toBatch(body, batchId, action, now()) : undefined
-  }
-}
-
-function toBatch (told: Record<string, unknown>, batchId: string, action: Action, now: number): Batch | undefined {
-  const counts = toCounts(told['state'])
-  const status = toStatus(told, counts, action, now)
-  if (status === undefined) return undefined
-  const cancelled = unixSeconds(told['cancel_time'])
-  return completeBatch({
-    id: batchId,
-    errors: batchErrors(told['cancel_by_xai_message']),
-    input_file_id: stringOrNull(told['input_file_id']) ?? '',
-    status,
-    created_at: unixSeconds(told['create_time']) ?? 0,
-    expires_at: unixSeconds(told['expire_time']),
-    failed_at: status === 'failed' ? cancelled : null,
-    cancelling_at: status === 'failed' ? null : cancelled,
-    cancelled_at: status === 'cancelled' ? cancelled : null,
-    request_counts: counts === undefined ? null : valueOrNull(BatchRequestCounts, { total: counts.requests, completed: counts.success, failed: counts.error }),
-    provider_batch: told
+    baseUrl: 'https://api.x.ai/v1',
+    auth: bearer(),
+    id: SEGMENT_ID,
+    cancel: post('/batches/{id}:cancel'),
+    retrieve: get('/batches/{id}'),
+    batchId: batch => batch['batch_id'],
+    status (batch, context) {
+      if (typeof batch['batch_id'] !== 'string') return undefined
+      const counts = toCounts(batch['state'])
+      const unchanged = unchangedFor(context.batchId, JSON.stringify(counts ?? null))
+      return toStatus(batch, counts, { ...context, now: now(), unchanged })
+    },
+    fields (batch, { status }) {
+      const cancelled = unixSeconds(batch['cancel_time'])
+      const counts = toCounts(batch['state'])
+      return {
+        errors: batchErrors(batch['cancel_by_xai_message']),
+        input_file_id: stringOrNull(batch['input_file_id']) ?? '',
+        created_at: unixSeconds(batch['create_time']) ?? 0,
+        expires_at: unixSeconds(batch['expire_time']),
+        failed_at: status === 'failed' ? cancelled : null,
+        cancelling_at: status === 'failed' ? null : cancelled,
+        cancelled_at: status === 'cancelled' ? cancelled : null,
+        request_counts: requestCounts(counts?.requests, counts?.success, counts?.error)
+      }
+    }
   })
 }
+
+/** xAI's batches. @throws FST_BATCH_CANCEL_INVALID_OPTION */
+export const xai = defineXai()
 
 interface Counts {
   readonly requests: number
@@ -60,34 +63,74 @@ interface Counts {
   readonly cancelled: number
 }
 
+/** Counters that are 0 may be left out. */
 function toCounts (state: unknown): Counts | undefined {
   if (!isObject(state)) return undefined
-  const { num_requests: requests, num_pending: pending, num_success: success, num_error: error, num_cancelled: cancelled } = state
+  const { num_requests: requests = 0, num_pending: pending = 0 } = state
+  const { num_success: success = 0, num_error: error = 0, num_cancelled: cancelled = 0 } = state
   const counts = { requests, pending, success, error, cancelled }
   return Object.values(counts).every(Number.isInteger) ? counts as Counts : undefined
 }
 
-/** The first of these that holds. Counters go back: a batch that was cancelled may yet have completed, so what completed comes first. */
-function toStatus (told: Record<string, unknown>, counts: Counts | undefined, action: Action, now: number): BatchStatus | undefined {
-  const cancelled = stringOrNull(told['cancel_time'])
-  if (stringOrNull(told['cancel_by_xai_message']) !== null) return 'failed'
-  if (counts === undefined) return cancelled === null ? undefined : 'cancelling'
-  const unfinished = counts.pending > 0 || counts.requests === 0
-  if (counts.success + counts.error > 0 && counts.pending === 0 && counts.cancelled === 0) return 'completed'
-  if (cancelled !== null && counts.requests === 0) return 'cancelled'
-  if (cancelled !== null && counts.cancelled > 0 && counts.pending === 0) return action === 'retrieve' && isOver(cancelled, SETTLING, now) ? 'cancelled' : 'cancelling'
-  if (unfinished && isOver(stringOrNull(told['expire_time']), 0, now)) return 'expired'
-  if (cancelled !== null && counts.pending > 0) return 'cancelling'
-  if (counts.requests === 0) return 'validating'
-  return counts.pending > 0 ? 'in_progress' : 'completed'
+interface StatusContext extends ReadContext {
+  readonly now: number
+  /** For how many milliseconds the counters have been the same. */
+  readonly unchanged: number
 }
 
-const DAY = 86_400_000
+/**
+ * The first of these that holds. Counters go back: requests of a cancelled batch may have completed after all, so
+ * `completed` comes first.
+ */
+function toStatus (batch: JsonObject, counts: Counts | undefined, context: StatusContext): BatchStatus | undefined {
+  const cancelTime = stringOrNull(batch['cancel_time'])
+  if (stringOrNull(batch['cancel_by_xai_message']) !== null) return 'failed'
+  if (counts === undefined) return cancelTime === null ? undefined : 'cancelling'
+  const { requests, pending, success, error, cancelled } = counts
+  const finished = success + error
+  if (finished > 0 && pending === 0 && cancelled === 0) return 'completed'
+  if (cancelTime !== null && requests === 0) return 'cancelled'
+  if (pending === 0 && cancelled > 0 && (cancelTime !== null || finished === 0)) {
+    return isSettled(cancelTime, context) ? 'cancelled' : 'cancelling'
+  }
+  if ((pending > 0 || requests === 0) && isOver(batch['expire_time'], 0, context.now)) return 'expired'
+  if (cancelTime !== null && pending > 0) return 'cancelling'
+  if (requests === 0) return 'validating'
+  return pending > 0 ? 'in_progress' : 'completed'
+}
+
+const DAY_MS = 86_400_000
 const DATE_ONLY = /^\d{4}-\d{2}-\d{2}$/
 
-/** After a cancel requests in progress still land: within 20 seconds where it was observed. In milliseconds. */
-const SETTLING = 60_000
+/** After a cancel requests in progress still finish: within 20 seconds as recorded. */
+const SETTLING_MS = 60_000
 
-/** Whether a told time lies back by so much for sure: a date without an hour may mean the end of its day. */
-const isOver = (time: string | null, since: number, now: number) =>
-  time !== null && Date.parse(time) + (DATE_ONLY.test(time) ? DAY : 0) + since <= now
+/** A cancel whose time of day is not known is settled when its day is over, or the counters have not changed. */
+function isSettled (cancelTime: string | null, { action, now, unchanged }: StatusContext): boolean {
+  if (action === 'cancel') return false
+  if (isOver(cancelTime, SETTLING_MS, now)) return true
+  return (cancelTime === null || DATE_ONLY.test(cancelTime)) && unchanged >= SETTLING_MS
+}
+
+/** Whether a time is certainly this long ago: a date alone may mean the end of its day. */
+function isOver (time: unknown, ms: number, now: number): boolean {
+  const seconds = parseTime(time)
+  if (seconds === null) return false
+  return seconds * 1000 + (DATE_ONLY.test(String(time)) ? DAY_MS : 0) + ms <= now
+}
+
+/** How many batches are remembered; the one that was seen first is forgotten first. */
+const MAX_BATCHES = 1000
+
+/** Tells for how long, in milliseconds, a batch has been read with the same counters. */
+function createStability (now: () => number) {
+  const batches = new Map<string, { readonly counters: string, readonly since: number }>()
+  return function unchangedFor (batchId: string, counters: string): number {
+    const known = batches.get(batchId)
+    if (known?.counters === counters) return now() - known.since
+    batches.delete(batchId)
+    batches.set(batchId, { counters, since: now() })
+    if (batches.size > MAX_BATCHES) batches.delete(batches.keys().next().value as string)
+    return 0
+  }
+}

@@ -1,16 +1,17 @@
 import { generateKeyPairSync, verify } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import t, { type Test } from 'tap'
-import { forwardToProviders, type Batch, type BatchCall } from '../../lib/index.js'
-import { bedrock, bedrockErrorCode, bedrockSignedBy, type BedrockOptions } from '../../lib/providers/bedrock.js'
+import { forwardToProviders, type Batch, type BatchCall, type BatchResult } from '../../lib/index.js'
+import { bedrock, bedrockErrorCode, defineBedrock, type BedrockOptions } from '../../lib/providers/bedrock.js'
 import { createTokens, type Authorize } from '../../lib/providers/google-token.js'
 import { google } from '../../lib/providers/google.js'
-import type { Action, Place, Provider, Resolvable } from '../../lib/providers/provider.js'
+import type { Provider, Resolvable } from '../../lib/providers/provider.js'
 import { createSigner } from '../../lib/providers/sigv4.js'
-import { vertex, vertexWithTokens, type VertexOptions } from '../../lib/providers/vertex.js'
+import { defineVertex, vertex, type VertexOptions } from '../../lib/providers/vertex.js'
 import { isBatch } from '../../schemas/index.js'
 import { buildWithoutPauses, cancel } from '../support/app.js'
 import { conform, type Case } from '../support/conformance.js'
+import { batchIn, requestOf } from '../support/provider.js'
 import { startUpstream } from '../support/upstream.js'
 
 /** The fields of a batch of which a provider tells nothing. */
@@ -37,17 +38,6 @@ const UNREPORTED = {
   metadata: null
 }
 
-/** The request that a provider makes for a call, from its own base or another. */
-async function asked<C, P extends Place> (provider: Provider<C, P>, action: Action, batchId: string, { headers = {}, credential, base }: { headers?: IncomingHttpHeaders, credential: C, base?: { origin: string, path: string } }) {
-  const place = provider.locate({ batchId, headers, hasBase: base !== undefined })
-  return { origin: (base ?? place.base).origin, ...await provider.request(action, { base: base ?? place.base, place, batchId, credential, headers }) }
-}
-
-function shown<C, P extends Place> (provider: Provider<C, P>, body: unknown, batchId: string, { action = 'retrieve', headers = {} }: { action?: Action, headers?: IncomingHttpHeaders } = {}): Batch | null | undefined {
-  const place = provider.locate({ batchId, headers, hasBase: false })
-  return provider.batch(body, { base: place.base, place, batchId, credential: undefined as C, headers }, action)
-}
-
 t.test('the provider\'s own object goes out byte for byte', async t => {
   const job = (state: string) => `{ "state" : "JOB_STATE_${state}", "createTime":"2026-08-01T10:00:00Z", "huge":1e400, "precise":12345678901234567890, "float":1.0 }\n`
   let text = ''
@@ -67,7 +57,7 @@ t.test('the provider\'s own object goes out byte for byte', async t => {
     [{ provider_batch: { mine: 1 } }, '"status":"cancelling","provider_batch":{"mine":1}}'],
     [{ provider_batch: 'mine' }, '"status":"cancelling","provider_batch":"mine"}']
   ] as const) {
-    const changing = await buildWithoutPauses(t, { defaultProvider: 'vertex-ai', forward: { ...forward, retrieve: async call => ({ ...(await forward.retrieve(call) as { batch: Batch }).batch, ...change }) } })
+    const changing = await buildWithoutPauses(t, { defaultProvider: 'vertex-ai', forward: { ...forward, async retrieve (call) { const { batch, raw } = await forward.retrieve(call) as BatchResult<Batch>; return { batch: { ...batch, ...change }, raw } } } })
     const { body } = await cancel(changing, { id: '12' })
     t.ok(body.endsWith(ends), body)
   }
@@ -209,13 +199,13 @@ t.test('bedrock signs as AWS\'s own SDK does', async t => {
     { id: 'arn:aws-cn:bedrock:cn-north-1:123456789012:model-invocation-job/abcdefghij12', region: 'cn-north-1', origin: 'https://bedrock.cn-north-1.amazonaws.com.cn', path: '/model-invocation-job/arn%3Aaws-cn%3Abedrock%3Acn-north-1%3A123456789012%3Amodel-invocation-job%2Fabcdefghij12', cancel: '92426236b7885850d846f8d2fad539877a00ba4ef3589a0028728a8b66e15792', retrieve: '8ad8c90911a3794cd675133fb5ecfe59cc2a94dff2767770022bc16eaf16c097' },
     { id: JOB, region: 'eu-west-1', base: { origin: 'http://127.0.0.1:8443', path: '/deep/base' }, origin: 'http://127.0.0.1:8443', path: '/deep/base/model-invocation-job/abcdefghij12', cancel: '382dc479b21a3a991ef8bafbe6467dcb2e3861117d98bfd3453a6dc323a4d637', retrieve: 'c3b1a4b97f94a5cef4e46a1fcc014294511708d743e65d92eb6ac657f46eb019' }
   ]
-  const provider = bedrockSignedBy(createSigner({ now: () => Date.parse('2026-01-02T03:04:05Z') }))()
+  const provider = defineBedrock({ sign: createSigner({ now: () => Date.parse('2026-01-02T03:04:05Z') }) })()
   for (const { id, region, sessionToken, base, origin, path, ...signatures } of recorded) {
     const headers = { 'x-portkey-aws-region': region }
     const credential = { ...AWS_KEYS, sessionToken }
     for (const [action, method, end] of [['cancel', 'POST', '/stop'], ['retrieve', 'GET', '']] as const) {
       const names = `host;x-amz-content-sha256;x-amz-date${sessionToken === undefined ? '' : ';x-amz-security-token'}`
-      t.strictSame(await asked(provider, action, id, { headers, credential, ...base !== undefined && { base } }), {
+      t.strictSame(await requestOf(provider, action, id, { headers, credential, ...base !== undefined && { base } }), {
         origin,
         method,
         path: path + end,
@@ -233,15 +223,15 @@ t.test('bedrock signs as AWS\'s own SDK does', async t => {
 t.test('bedrock says what to install', async t => {
   let loads = 0
   const cause = new Error('Cannot find package')
-  const provider = bedrockSignedBy(createSigner({ load: async () => { loads++; throw cause } }))
+  const provider = defineBedrock({ sign: createSigner({ load: async () => { loads++; throw cause } }) })
   const upstream = await startUpstream(t)
   const app = await buildWithoutPauses(t, { defaultProvider: 'bedrock', forward: forwardToProviders({ providers: { bedrock: provider({ baseUrl: upstream.url }) } }) })
   const response = await cancel(app, { id: JOB, headers: { ...AWS_HEADERS, 'x-portkey-aws-region': 'us-east-1' } })
   t.equal(response.statusCode, 500)
   t.match(response.json(), { error: { code: 'internal_error', message: 'Internal error' } })
   t.equal(upstream.requests.length, 0)
-  await t.rejects(async () => asked(provider(), 'cancel', ARN, { credential: AWS_KEYS }), { code: 'internal_error', message: 'Internal error', cause: { message: 'Install @smithy/signature-v4 and @smithy/hash-node to sign requests to Bedrock.', cause } })
-  t.equal(loads, 1, 'looked for once')
+  await t.rejects(async () => requestOf(provider(), 'cancel', ARN, { credential: AWS_KEYS }), { code: 'internal_error', message: 'Internal error', cause: { message: 'An optional package is missing. Run: npm install @smithy/signature-v4 @smithy/hash-node', cause } })
+  t.equal(loads, 2, 'looked for again: it may have been installed')
 })
 
 t.test('bedrock: where a job is held', async t => {
@@ -257,13 +247,13 @@ t.test('bedrock: where a job is held', async t => {
   for (const { id, region, origin } of held) {
     t.ok(bedrock().id?.test(id), id)
     const base = { origin, path: '' }
-    t.strictSame(bedrock().locate({ batchId: id, headers: {}, hasBase: false }), { job: id, region, base }, id)
-    t.strictSame(bedrock().locate({ batchId: encodeURIComponent(id).toLowerCase(), headers: {}, hasBase: false }), { job: id, region, base }, 'encoded twice')
-    t.strictSame(bedrock().locate({ batchId: JOB, headers: { 'x-portkey-aws-region': region }, hasBase: false }), { job: JOB, region, base }, 'by header')
-    t.strictSame(bedrock({ region }).locate({ batchId: JOB, headers: {}, hasBase: false }), { job: JOB, region, base }, 'by option')
-    t.strictSame(bedrock({ region }).locate({ batchId: id, headers: {}, hasBase: false }), { job: id, region, base }, 'the option agrees')
+    t.strictSame(bedrock().locate({ batchId: id, headers: {}, hasBase: false }), { base, place: { job: id, region } }, id)
+    t.strictSame(bedrock().locate({ batchId: encodeURIComponent(id).toLowerCase(), headers: {}, hasBase: false }), { base, place: { job: id, region } }, 'encoded twice')
+    t.strictSame(bedrock().locate({ batchId: JOB, headers: { 'x-portkey-aws-region': region }, hasBase: false }), { base, place: { job: JOB, region } }, 'by header')
+    t.strictSame(bedrock({ region }).locate({ batchId: JOB, headers: {}, hasBase: false }), { base, place: { job: JOB, region } }, 'by option')
+    t.strictSame(bedrock({ region }).locate({ batchId: id, headers: {}, hasBase: false }), { base, place: { job: id, region } }, 'the option agrees')
   }
-  const mismatch = { code: 'provider_mismatch', param: 'id', message: 'The id is of the region \'us-east-1\', not of \'eu-west-1\'.' }
+  const mismatch = { code: 'provider_mismatch', param: 'id', message: 'The batch id names the region \'us-east-1\', not \'eu-west-1\'.' }
   t.match(thrown(() => bedrock().locate({ batchId: ARN, headers: { 'x-portkey-aws-region': 'eu-west-1' }, hasBase: false })), mismatch)
   t.match(thrown(() => bedrock({ region: 'eu-west-1' }).locate({ batchId: encodeURIComponent(ARN), headers: {}, hasBase: true })), mismatch)
   t.match(thrown(() => bedrock().locate({ batchId: ARN.replace('us-east-1', 'cn-north-1'), headers: {}, hasBase: false })), { code: 'invalid_batch_id', param: 'id' })
@@ -278,11 +268,11 @@ t.test('bedrock: the region is asked for where it is needed', async t => {
   t.match(locate({}, AWS_HEADERS, true), missing, 'for the signature')
   t.match(locate({ credentials: AWS_KEYS }, {}, true), noArn, 'for the signature of the server')
   t.match(locate({ apiKey: 'key' }, {}, false), noArn, 'for the host, with a key of the server')
-  t.match(locate({}, {}, true), { job: JOB, region: '' }, 'not with an API key and another host')
-  t.match(locate({}, { ...AWS_HEADERS, 'x-portkey-aws-auth-type': 'apiKey' }, true), { job: JOB, region: '' }, 'nor when the client says so')
-  t.match(locate({ apiKey: 'key' }, AWS_HEADERS, true), { job: JOB, region: '' }, 'nor with an API key of the server')
+  t.match(locate({}, {}, true), { base: undefined, place: { job: JOB, region: '' } }, 'not with an API key and another host')
+  t.match(locate({}, { ...AWS_HEADERS, 'x-portkey-aws-auth-type': 'apiKey' }, true), { base: undefined, place: { job: JOB, region: '' } }, 'nor when the client says so')
+  t.match(locate({ apiKey: 'key' }, AWS_HEADERS, true), { base: undefined, place: { job: JOB, region: '' } }, 'nor with an API key of the server')
   t.match(locate({}, { 'x-portkey-aws-role-arn': 'arn:aws:iam::1:role/a' }, false), { code: 'invalid_header', param: 'x-portkey-aws-role-arn', message: /option `credentials`/ })
-  t.strictSame(await asked(bedrock(), 'retrieve', JOB, { credential: 'key', base: { origin: 'http://h', path: '/p' } }), { origin: 'http://h', method: 'GET', path: `/p/model-invocation-job/${JOB}`, headers: { authorization: 'Bearer key' } })
+  t.strictSame(await requestOf(bedrock(), 'retrieve', JOB, { credential: 'key', base: { origin: 'http://h', path: '/p' } }), { origin: 'http://h', method: 'GET', path: `/p/model-invocation-job/${JOB}`, headers: { authorization: 'Bearer key' } })
 })
 
 t.test('bedrock: the credentials of the client', async t => {
@@ -308,10 +298,10 @@ t.test('bedrock: the credentials of the server', async t => {
   t.strictSame(await settled(bedrock({ credentials: ({ batchId }) => ({ ...AWS_KEYS, sessionToken: batchId }) }).serverCredential), { ...AWS_KEYS, sessionToken: 'b' }, 'found by the call')
   t.strictSame(await settled(bedrock({ credentials: async () => undefined }).serverCredential), undefined)
   for (const wrong of [null, 'key', {}, { accessKeyId: 'a' }, { secretAccessKey: 'a' }, { ...AWS_KEYS, accessKeyId: '' }, { ...AWS_KEYS, sessionToken: 1 }]) {
-    await t.rejects(settled(bedrock({ credentials: () => wrong as never }).serverCredential), { code: 'internal_error', message: 'Internal error', cause: { message: /^bedrock\(\{ credentials \}\) gave/ } })
-    t.throws(() => bedrock({ credentials: wrong as never }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /^bedrock\(\{ credentials \}\) should/ })
+    await t.rejects(settled(bedrock({ credentials: () => wrong as never }).serverCredential), { code: 'internal_error', message: 'Internal error', cause: { message: /^bedrock\(\{ credentials \}\) returned/ } })
+    t.throws(() => bedrock({ credentials: wrong as never }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /^bedrock\(\{ credentials \}\) must/ })
   }
-  t.throws(() => bedrock({ credentials: AWS_KEYS, apiKey: 'key' }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /not both/ })
+  t.throws(() => bedrock({ credentials: AWS_KEYS, apiKey: 'key' }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /exclude each other/ })
   for (const region of ['', 'US-EAST-1', 'us-east', 'us-east-1.evil.com', 'a/b']) t.throws(() => bedrock({ region }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /^bedrock\(\{ region \}\)/ })
   t.throws(() => bedrock({ apiKey: '' }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /^bedrock\(\{ apiKey \}\)/ })
 })
@@ -333,7 +323,7 @@ t.test('bedrock: nothing bad leaves', async t => {
     { what: 'no credentials', id: JOB, status: 401, code: 'missing_credentials', param: 'authorization' }
   ])
   await refusedCalls(t, 'bedrock', baseUrl => bedrock({ baseUrl, credentials: AWS_KEYS }),
-    ['access-key-id', 'secret-access-key', 'session-token', 'region', 'auth-type', 'role-arn'].map(name => `x-portkey-aws-${name}`).map(name => ({ what: name, id: ARN, headers: { [name]: name.endsWith('region') ? 'us-east-1' : name.endsWith('type') ? 'apiKey' : 'abc' }, code: 'invalid_header', param: name, says: /the server chose/ })))
+    ['access-key-id', 'secret-access-key', 'session-token', 'region', 'auth-type', 'role-arn'].map(name => `x-portkey-aws-${name}`).map(name => ({ what: name, id: ARN, headers: { [name]: name.endsWith('region') ? 'us-east-1' : name.endsWith('type') ? 'apiKey' : 'abc' }, code: 'invalid_header', param: name, says: /the server configured/ })))
   await refusedCalls(t, 'bedrock', baseUrl => bedrock({ baseUrl, credentials: async () => undefined }), [{ what: 'the server finds none', id: ARN, headers: { authorization: 'key' }, status: 401, code: 'missing_credentials', param: 'authorization' }])
 })
 
@@ -352,7 +342,7 @@ t.test('bedrock: every status of a job', async t => {
   }
   for (const [status, told] of Object.entries(statuses)) {
     const job = awsJob({ status, endTime: '2026-08-01T11:00:00Z' })
-    const batch = shown(bedrock(), job, ARN)
+    const batch = batchIn(bedrock(), job, ARN)
     t.ok(isBatch(batch), status)
     t.strictSame(batch, {
       ...UNREPORTED,
@@ -368,15 +358,15 @@ t.test('bedrock: every status of a job', async t => {
       provider_batch: job
     }, status)
   }
-  for (const status of ['stopped', 'Resting', 'constructor', '', null, 1, undefined]) t.equal(shown(bedrock(), awsJob({ status }), ARN), undefined, `no status: ${String(status)}`)
-  t.strictSame(shown(bedrock(), { status: 'Failed', message: 'Bad input.' }, ARN), { ...UNREPORTED, id: ARN, status: 'failed', errors: { object: 'list', data: [{ code: null, message: 'Bad input.', param: null, line: null }] }, provider_batch: { status: 'Failed', message: 'Bad input.' } }, 'little is told')
-  t.match(shown(bedrock(), { status: 'InProgress', totalRecordCount: 7, inputDataConfig: { s3InputDataConfig: null }, outputDataConfig: null }, ARN), { request_counts: { total: 7, completed: 0, failed: 0 }, input_file_id: '', output_file_id: null })
-  t.match(shown(bedrock(), { status: 'InProgress', totalRecordCount: '7' }, ARN), { request_counts: null })
+  for (const status of ['stopped', 'Resting', 'constructor', '', null, 1, undefined]) t.equal(batchIn(bedrock(), awsJob({ status }), ARN), undefined, `no status: ${String(status)}`)
+  t.strictSame(batchIn(bedrock(), { status: 'Failed', message: 'Bad input.' }, ARN), { ...UNREPORTED, id: ARN, status: 'failed', errors: { object: 'list', data: [{ code: null, message: 'Bad input.', param: null, line: null }] }, provider_batch: { status: 'Failed', message: 'Bad input.' } }, 'little is told')
+  t.match(batchIn(bedrock(), { status: 'InProgress', totalRecordCount: 7, inputDataConfig: { s3InputDataConfig: null }, outputDataConfig: null }, ARN), { request_counts: { total: 7, completed: 0, failed: 0 }, input_file_id: '', output_file_id: null })
+  t.match(batchIn(bedrock(), { status: 'InProgress', totalRecordCount: '7' }, ARN), { request_counts: null })
   for (const body of [null, {}]) {
-    t.equal(shown(bedrock(), body, ARN, { action: 'cancel' }), null)
-    t.equal(shown(bedrock(), body, ARN), undefined)
+    t.equal(batchIn(bedrock(), body, ARN, 'cancel'), null)
+    t.equal(batchIn(bedrock(), body, ARN), undefined)
   }
-  for (const body of [undefined, [], 'Stopped', { status: 'success' }]) t.equal(shown(bedrock(), body, ARN, { action: 'cancel' }), undefined)
+  for (const body of [undefined, [], 'Stopped', { status: 'success' }]) t.equal(batchIn(bedrock(), body, ARN, 'cancel'), undefined)
 })
 
 t.test('bedrock: the kind of an error', async t => {
@@ -455,21 +445,21 @@ t.test('vertex-ai: where a job is held', async t => {
     const path = `/v1/${name}`
     const held = { headers: { 'x-portkey-vertex-project-id': 'my-project-1', 'x-portkey-vertex-region': region }, credential: 'token' }
     t.ok(vertex().id?.test(name), name)
-    t.strictSame(await asked(vertex(), 'cancel', '12', held), { origin, method: 'POST', path: `${path}:cancel`, headers: { authorization: 'Bearer token', 'content-type': 'application/json' }, body: '{}' })
-    t.strictSame(await asked(vertex(), 'retrieve', name, { credential: 'token' }), { origin, method: 'GET', path, headers: { authorization: 'Bearer token' } })
-    t.strictSame(await asked(vertex(), 'retrieve', name, held), { origin, method: 'GET', path, headers: { authorization: 'Bearer token' } }, 'both agree')
-    t.strictSame(await asked(vertex({ project: 'my-project-1', region }), 'retrieve', '12', { credential: 'token' }), { origin, method: 'GET', path, headers: { authorization: 'Bearer token' } }, 'by options')
+    t.strictSame(await requestOf(vertex(), 'cancel', '12', held), { origin, method: 'POST', path: `${path}:cancel`, headers: { authorization: 'Bearer token', 'content-type': 'application/json' }, body: '{}' })
+    t.strictSame(await requestOf(vertex(), 'retrieve', name, { credential: 'token' }), { origin, method: 'GET', path, headers: { authorization: 'Bearer token' } })
+    t.strictSame(await requestOf(vertex(), 'retrieve', name, held), { origin, method: 'GET', path, headers: { authorization: 'Bearer token' } }, 'both agree')
+    t.strictSame(await requestOf(vertex({ project: 'my-project-1', region }), 'retrieve', '12', { credential: 'token' }), { origin, method: 'GET', path, headers: { authorization: 'Bearer token' } }, 'by options')
   }
-  const path = async (options: VertexOptions, id: string, headers: IncomingHttpHeaders = {}) => (await asked(vertex(options), 'retrieve', id, { credential: 'token', headers })).path
+  const path = async (options: VertexOptions, id: string, headers: IncomingHttpHeaders = {}) => (await requestOf(vertex(options), 'retrieve', id, { credential: 'token', headers })).path
   t.equal(await path({}, NAME.replace('my-project-1', '987654321')), '/v1/projects/987654321/locations/us-central1/batchPredictionJobs/4567890123456789012')
   t.equal(await path({}, NAME.replace('my-project-1', 'example.com:my-project')), '/v1/projects/example.com%3Amy-project/locations/us-central1/batchPredictionJobs/4567890123456789012')
   t.equal(await path({}, NAME.replace('my-project-1', '987654321'), VERTEX_HEADERS), `/v1/${NAME}`, 'Vertex AI itself names a job by the number of the project')
   t.equal(await path({ project: '987654321' }, NAME), `/v1/${NAME.replace('my-project-1', '987654321')}`, 'what the server chose is what is asked')
 
   const locate = (id: string, headers: IncomingHttpHeaders, options: VertexOptions = {}) => thrown(() => vertex(options).locate({ batchId: id, headers, hasBase: true }))
-  t.match(locate(NAME, { 'x-portkey-vertex-project-id': 'other' }), { code: 'provider_mismatch', param: 'id', message: 'The id is of the project \'my-project-1\', not of \'other\'.' })
+  t.match(locate(NAME, { 'x-portkey-vertex-project-id': 'other' }), { code: 'provider_mismatch', param: 'id', message: 'The batch id names the project \'my-project-1\', not \'other\'.' })
   t.match(locate(NAME.replace('my-project-1', '12'), { 'x-portkey-vertex-project-id': '13' }), { code: 'provider_mismatch', param: 'id' })
-  t.match(locate(NAME, { 'x-portkey-vertex-region': 'us-east1' }), { code: 'provider_mismatch', param: 'id', message: 'The id is of the region \'us-central1\', not of \'us-east1\'.' })
+  t.match(locate(NAME, { 'x-portkey-vertex-region': 'us-east1' }), { code: 'provider_mismatch', param: 'id', message: 'The batch id names the region \'us-central1\', not \'us-east1\'.' })
   t.match(locate(NAME, {}, { project: 'other' }), { code: 'provider_mismatch', param: 'id' })
   t.match(locate(NAME, {}, { region: 'eu' }), { code: 'provider_mismatch', param: 'id' })
   t.match(locate('12', {}), { code: 'invalid_header', param: 'x-portkey-vertex-project-id' })
@@ -500,12 +490,12 @@ t.test('vertex-ai: the credentials of the server', async t => {
   t.strictSame(await settled(vertex({ serviceAccount: ({ batchId }) => ({ ...KEY_FILE, client_email: `${batchId}@c` }) }).serverCredential), { ...ACCOUNT, client_email: 'b@c' })
   t.equal(await settled(vertex({ serviceAccount: () => undefined }).serverCredential), undefined)
   for (const wrong of ['{', null, 1, { ...KEY_FILE, type: 'external_account' }] as never[]) {
-    await t.rejects(settled(vertex({ serviceAccount: () => wrong }).serverCredential), { code: 'internal_error', cause: { message: /^vertex\(\{ serviceAccount \}\) gave/ } })
-    t.throws(() => vertex({ serviceAccount: wrong }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /^vertex\(\{ serviceAccount \}\) should/ })
+    await t.rejects(settled(vertex({ serviceAccount: () => wrong }).serverCredential), { code: 'internal_error', cause: { message: /^vertex\(\{ serviceAccount \}\) returned/ } })
+    t.throws(() => vertex({ serviceAccount: wrong }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /^vertex\(\{ serviceAccount \}\) must/ })
   }
   for (const project of ['', 'A', 'a/b', '..', '-a']) t.throws(() => vertex({ project }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /^vertex\(\{ project \}\)/ })
   for (const region of ['', 'moon', 'us-central1.evil.com', 'us-central1/']) t.throws(() => vertex({ region }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /^vertex\(\{ region \}\)/ })
-  t.throws(() => vertex({ serviceAccount: KEY_FILE, apiKey: 'token' }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /not both/ })
+  t.throws(() => vertex({ serviceAccount: KEY_FILE, apiKey: 'token' }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /exclude each other/ })
   t.throws(() => vertex({ baseUrl: 'ftp://x' }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: /^vertex\(\{ baseUrl \}\)/ })
 })
 
@@ -524,7 +514,7 @@ t.test('vertex-ai: nothing bad leaves', async t => {
   ])
   await refusedCalls(t, 'vertex-ai', baseUrl => vertex({ baseUrl, apiKey: 'server-token' }), [
     ['x-portkey-vertex-project-id', 'my-project-1'], ['x-portkey-vertex-region', 'us-central1'], ['x-portkey-vertex-service-account-json', JSON.stringify(KEY_FILE)]
-  ].map(([name, value]) => ({ what: name as string, id: NAME, headers: { [name as string]: value as string }, code: 'invalid_header', param: name as string, says: /the server chose/ })))
+  ].map(([name, value]) => ({ what: name as string, id: NAME, headers: { [name as string]: value as string }, code: 'invalid_header', param: name as string, says: /the server configured/ })))
 })
 
 t.test('vertex-ai: every state of a job', async t => {
@@ -545,13 +535,13 @@ t.test('vertex-ai: every state of a job', async t => {
   }
   for (const [state, told] of Object.entries(states)) {
     const job = vertexJob({ state: `JOB_STATE_${state}`, ...ended })
-    const batch = shown(vertex(), job, NAME)
+    const batch = batchIn(vertex(), job, NAME)
     t.ok(isBatch(batch), state)
     t.strictSame(batch, { ...UNREPORTED, id: NAME, model: 'publishers/google/models/gemini-2.5-flash', input_file_id: 'gs://in/a.jsonl', created_at: 1785578400, in_progress_at: 1785582000, metadata: { team: 'a' }, ...told, provider_batch: job }, state)
   }
-  for (const state of ['RUNNING', 'JOB_STATE_RESTING', 'JOB_STATE_constructor', 'X_STATE_RUNNING', '', null, 3, undefined]) t.equal(shown(vertex(), vertexJob({ state }), NAME), undefined, `no state: ${String(state)}`)
+  for (const state of ['RUNNING', 'JOB_STATE_RESTING', 'JOB_STATE_constructor', 'X_STATE_RUNNING', '', null, 3, undefined]) t.equal(batchIn(vertex(), vertexJob({ state }), NAME), undefined, `no state: ${String(state)}`)
 
-  const part = (told: object) => shown(vertex(), { state: 'JOB_STATE_FAILED', ...told }, NAME)
+  const part = (told: object) => batchIn(vertex(), { state: 'JOB_STATE_FAILED', ...told }, NAME)
   t.strictSame(part({}), { ...UNREPORTED, id: NAME, status: 'failed', provider_batch: { state: 'JOB_STATE_FAILED' } }, 'little is told')
   t.match(part({ error: { code: 3, message: 'Bad input.' } }), { errors: { object: 'list', data: [{ code: '3', message: 'Bad input.', param: null, line: null }] } })
   t.match(part({ error: { message: 'Bad input.' } }), { errors: { data: [{ code: null, message: 'Bad input.' }] } })
@@ -564,10 +554,10 @@ t.test('vertex-ai: every state of a job', async t => {
   t.match(part({ inputConfig: {}, outputInfo: { bigqueryOutputDataset: 'bq://p.d' } }), { input_file_id: '', output_file_id: 'bq://p.d' })
   t.match(part({ inputConfig: { gcsSource: { uris: [] } }, outputInfo: {}, labels: { a: 1 } }), { input_file_id: '', output_file_id: null, metadata: null })
   for (const body of [null, {}]) {
-    t.equal(shown(vertex(), body, NAME, { action: 'cancel' }), null)
-    t.equal(shown(vertex(), body, NAME), undefined)
+    t.equal(batchIn(vertex(), body, NAME, 'cancel'), null)
+    t.equal(batchIn(vertex(), body, NAME), undefined)
   }
-  for (const body of [undefined, [], 'x', { status: 'success' }]) t.equal(shown(vertex(), body, NAME, { action: 'cancel' }), undefined)
+  for (const body of [undefined, [], 'x', { status: 'success' }]) t.equal(batchIn(vertex(), body, NAME, 'cancel'), undefined)
 })
 
 /** Stands in for the network of this process; the provider itself is reached otherwise. */
@@ -605,12 +595,12 @@ t.test('a token that Google does not give', async t => {
     { what: 'a refusal', answer: () => json({ error: 'invalid_grant', error_description: 'Invalid JWT Signature.' }, 400), error: { message: 'No access token for the service account: Invalid JWT Signature.', statusCode: 401, details: { code: 'invalid_grant' } } },
     { what: 'a refusal without words', answer: () => json({}, 403), error: { message: 'No access token for the service account: Google\'s token endpoint answered 403.', statusCode: 401, details: { code: null } } },
     { what: 'a limit', answer: () => json({ error: 'rate_limit' }, 429), error: { message: /: rate_limit$/, statusCode: 429, details: { code: 'rate_limit' } } },
-    { what: 'an error of Google\'s', answer: () => new Response('oh', { status: 503 }), error: { message: /nothing was sent/, code: 'upstream_unreachable', statusCode: 502 } },
-    { what: 'no token', answer: () => json({ id_token: 'x' }), error: { message: /nothing was sent/, code: 'upstream_unreachable' } },
-    { what: 'no token that a header can carry', answer: () => json({ access_token: 'a b' }), error: { message: /nothing was sent/, code: 'upstream_unreachable' } },
+    { what: 'an error of Google\'s', answer: () => new Response('oh', { status: 503 }), error: { message: /Nothing was sent/, code: 'upstream_unreachable', statusCode: 502 } },
+    { what: 'no token', answer: () => json({ id_token: 'x' }), error: { message: /Nothing was sent/, code: 'upstream_unreachable' } },
+    { what: 'no token that a header can carry', answer: () => json({ access_token: 'a b' }), error: { message: /Nothing was sent/, code: 'upstream_unreachable' } },
     { what: 'nobody', answer: () => { throw new TypeError('fetch failed', { cause: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) }) }, error: { message: /could not be reached/, code: 'upstream_unreachable' } },
     { what: 'a redirect', answer: () => { throw new TypeError('fetch failed', { cause: new Error('unexpected redirect') }) }, error: { message: /could not be reached/, code: 'upstream_unreachable' } },
-    { what: 'nobody in time', answer: () => { throw new DOMException('The operation was aborted due to timeout', 'TimeoutError') }, error: { message: /nothing was sent/, code: 'upstream_unreachable' } }
+    { what: 'nobody in time', answer: () => { throw new DOMException('The operation was aborted due to timeout', 'TimeoutError') }, error: { message: /Nothing was sent/, code: 'upstream_unreachable' } }
   ]
   for (const { what, answer, error } of cases) {
     await t.test(what, async t => {
@@ -662,10 +652,10 @@ t.test('a bounded number of service accounts is remembered', async t => {
 t.test('vertex-ai says what to install', async t => {
   const cause = new Error('Cannot find package')
   let loads = 0
-  const provider = vertexWithTokens(createTokens({ load: async () => { loads++; throw cause } }))()
+  const provider = defineVertex({ accessToken: createTokens({ load: async () => { loads++; throw cause } }) })()
   const error = { code: 'internal_error', message: 'Internal error', cause: { message: 'Install google-auth-library to use service accounts of Google.', cause } }
-  await t.rejects(asked(provider, 'cancel', NAME, { credential: ACCOUNT }), error)
-  await t.rejects(asked(provider, 'cancel', NAME, { credential: ACCOUNT }), error)
+  await t.rejects(requestOf(provider, 'cancel', NAME, { credential: ACCOUNT }), error)
+  await t.rejects(requestOf(provider, 'cancel', NAME, { credential: ACCOUNT }), error)
   t.equal(loads, 1)
 })
 
@@ -732,8 +722,8 @@ t.test('google: what leaves, and with which key', async t => {
   const origin = 'https://generativelanguage.googleapis.com'
   for (const id of ['abc-1_2', 'batches/abc-1_2', 'batches%2Fabc-1_2', 'batches%2fabc-1_2']) {
     t.ok(google().id?.test(id), id)
-    t.strictSame(await asked(google(), 'cancel', id, { credential: 'key' }), { origin, method: 'POST', path: '/v1beta/batches/abc-1_2:cancel', headers: { 'x-goog-api-key': 'key', 'content-type': 'application/json' }, body: '{}' })
-    t.strictSame(await asked(google(), 'retrieve', id, { credential: 'key' }), { origin, method: 'GET', path: '/v1beta/batches/abc-1_2', headers: { 'x-goog-api-key': 'key' } })
+    t.strictSame(await requestOf(google(), 'cancel', id, { credential: 'key' }), { origin, method: 'POST', path: '/v1beta/batches/abc-1_2:cancel', headers: { 'x-goog-api-key': 'key', 'content-type': 'application/json' }, body: '{}' })
+    t.strictSame(await requestOf(google(), 'retrieve', id, { credential: 'key' }), { origin, method: 'GET', path: '/v1beta/batches/abc-1_2', headers: { 'x-goog-api-key': 'key' } })
   }
   const { clientCredential } = google()
   t.equal(clientCredential({}), undefined)
@@ -747,7 +737,7 @@ t.test('google: what leaves, and with which key', async t => {
     { what: 'a key that no header carries', id: 'a', headers: { 'x-goog-api-key': 'a b' }, code: 'invalid_header', param: 'x-goog-api-key' },
     { what: 'no key', id: 'a', status: 401, code: 'missing_credentials', param: 'authorization' }
   ])
-  await refusedCalls(t, 'google', baseUrl => google({ baseUrl, apiKey: 'server-key' }), [{ what: 'a key beside the server\'s', id: 'a', headers: { 'x-goog-api-key': 'mine' }, code: 'invalid_header', param: 'x-goog-api-key', says: /the server chose/ }])
+  await refusedCalls(t, 'google', baseUrl => google({ baseUrl, apiKey: 'server-key' }), [{ what: 'a key beside the server\'s', id: 'a', headers: { 'x-goog-api-key': 'mine' }, code: 'invalid_header', param: 'x-goog-api-key', says: /the server configured/ }])
 })
 
 t.test('google: every state of a batch', async t => {
@@ -763,15 +753,15 @@ t.test('google: every state of a batch', async t => {
   for (const [state, told] of Object.entries(states)) {
     for (const kind of ['BATCH', 'JOB']) {
       const body = operation(`${kind}_STATE_${state}`, { endTime: '2026-08-01T12:30:00Z' })
-      const batch = shown(google(), body, 'abc')
+      const batch = batchIn(google(), body, 'abc')
       t.ok(isBatch(batch), state)
       t.strictSame(batch, { ...UNREPORTED, id: 'abc', model: 'models/gemini-2.5-flash', input_file_id: 'files/in', created_at: 1785578400, request_counts: { total: 10, completed: 4, failed: 1 }, ...told, provider_batch: body }, state)
     }
   }
-  for (const body of [undefined, null, [], 'x', {}, { name: 'batches/a' }, { metadata: null }, { metadata: {} }, { metadata: { state: 'BATCH_STATE_RESTING' } }, { metadata: { state: 'RUNNING' } }, { state: 'BATCH_STATE_RUNNING' }]) t.equal(shown(google(), body, 'abc'), undefined, JSON.stringify(body))
-  t.strictSame(shown(google(), { metadata: { state: 'BATCH_STATE_PENDING' } }, 'abc'), { ...UNREPORTED, id: 'abc', status: 'validating', provider_batch: { metadata: { state: 'BATCH_STATE_PENDING' } } }, 'little is told')
-  t.match(shown(google(), operation('BATCH_STATE_FAILED', { batchStats: { requestCount: '3' } }, { error: { code: 3, message: 'Bad input.' } }), 'abc'), { request_counts: { total: 3, completed: 0, failed: 0 }, errors: { object: 'list', data: [{ code: '3', message: 'Bad input.' }] } })
-  t.match(shown(google(), operation('BATCH_STATE_RUNNING', { batchStats: { pendingRequestCount: '3' } }), 'abc'), { request_counts: null })
-  for (const body of [null, {}]) t.equal(shown(google(), body, 'abc', { action: 'cancel' }), null)
-  for (const body of [undefined, [], { status: 'success' }]) t.equal(shown(google(), body, 'abc', { action: 'cancel' }), undefined)
+  for (const body of [undefined, null, [], 'x', {}, { name: 'batches/a' }, { metadata: null }, { metadata: {} }, { metadata: { state: 'BATCH_STATE_RESTING' } }, { metadata: { state: 'RUNNING' } }, { state: 'BATCH_STATE_RUNNING' }]) t.equal(batchIn(google(), body, 'abc'), undefined, JSON.stringify(body))
+  t.strictSame(batchIn(google(), { metadata: { state: 'BATCH_STATE_PENDING' } }, 'abc'), { ...UNREPORTED, id: 'abc', status: 'validating', provider_batch: { metadata: { state: 'BATCH_STATE_PENDING' } } }, 'little is told')
+  t.match(batchIn(google(), operation('BATCH_STATE_FAILED', { batchStats: { requestCount: '3' } }, { error: { code: 3, message: 'Bad input.' } }), 'abc'), { request_counts: { total: 3, completed: 0, failed: 0 }, errors: { object: 'list', data: [{ code: '3', message: 'Bad input.' }] } })
+  t.match(batchIn(google(), operation('BATCH_STATE_RUNNING', { batchStats: { pendingRequestCount: '3' } }), 'abc'), { request_counts: null })
+  for (const body of [null, {}]) t.equal(batchIn(google(), body, 'abc', 'cancel'), null)
+  for (const body of [undefined, [], { status: 'success' }]) t.equal(batchIn(google(), body, 'abc', 'cancel'), undefined)
 })

@@ -1,11 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { anthropic, azureAI, azureOpenAI, bedrock, builtIn, cohere, digitalocean, forwardToProviders, google, mistral, novita, together, watsonx, xai, type AzureOptions, type BedrockOptions, type Provider, type VertexOptions, type WatsonxOptions } from '../../lib/index.js'
+import { anthropic, azureAI, azureOpenAI, bedrock, builtIn, cohere, digitalocean, forwardToProviders, google, mistral, novita, providerFactories, together, watsonx, xai, type AzureOptions, type BedrockOptions, type Provider, type VertexOptions, type WatsonxOptions } from '../../lib/index.js'
 import { createTokens } from '../../lib/providers/google-token.js'
-import { openaiCompatible, type OpenAICompatible } from '../../lib/providers/openai.js'
 import { isUnsupported, type ProviderOptions, type Resolvable } from '../../lib/providers/provider.js'
-import { vertexWithTokens } from '../../lib/providers/vertex.js'
+import { defineVertex } from '../../lib/providers/vertex.js'
 import { BATCH, buildWithoutPauses, cancel } from '../support/app.js'
 import { catchAll, type Internet } from '../support/internet.js'
 import type { Recorded } from '../support/upstream.js'
@@ -130,7 +129,7 @@ function row<O extends ProviderOptions> (factory: (options: O) => Provider, own:
   }
 }
 
-const shaped = (name: OpenAICompatible, own: string, told?: Told<ProviderOptions>) => row(openaiCompatible[name], own, told)
+const shaped = (name: 'openai' | 'groq' | 'deepinfra' | 'parasail' | 'cerebras' | 'moonshot' | 'dashscope' | 'zhipu' | 'siliconflow' | 'morph', own: string, told?: Told<ProviderOptions>) => row(providerFactories[name], own, told)
 
 /* Azure */
 
@@ -186,7 +185,7 @@ const { privateKey: PEM } = generateKeyPairSync('rsa', { modulusLength: 2048, pr
 const keyFile = (name: string) => ({ type: 'service_account', client_email: `${name}@example.com`, private_key: PEM, token_uri: 'https://evil.example/token', project_id: 'p-evil' })
 const tokenOf = (name: string) => bearer(`s3cret-token-of-${name}@example.com`)
 
-const vertexExchanging = vertexWithTokens(createTokens({ load: async () => async ({ client_email: email }) => ({ access_token: `s3cret-token-of-${email}`, expiry_date: Infinity }) }))
+const vertexExchanging = defineVertex({ accessToken: createTokens({ load: async () => async ({ client_email: email }) => ({ access_token: `s3cret-token-of-${email}`, expiry_date: Infinity }) }) })
 
 const GCP = { project: { 'x-portkey-vertex-project-id': 'p-client' }, region: { 'x-portkey-vertex-region': 'europe-west4' } }
 const GCP_PLACE: Wire = { ':path': /\/projects\/p-client\/locations\/europe-west4\/batchPredictionJobs\/1234:cancel$/ }
@@ -367,12 +366,14 @@ interface Combination {
   readonly operator?: string
   /** Headers that should change nothing. */
   readonly extra?: Headers
+  /** Whether the operator lets `X-Team` be forwarded. */
+  readonly forwards?: boolean
   /** How a config spells its keys, where the client says all in one. */
   readonly spelling?: Spelling
 }
 
 /** All combinations of a provider with these. */
-const combine = (name: string, { servers = Object.keys(rowOf(name).servers), authorizations = AUTHORIZATIONS, hosts = HOSTS, ...more }: { servers?: readonly string[], authorizations?: readonly Authorization[], hosts?: readonly Host[] } & Pick<Combination, 'operator' | 'extra' | 'spelling'> = {}): Combination[] =>
+const combine = (name: string, { servers = Object.keys(rowOf(name).servers), authorizations = AUTHORIZATIONS, hosts = HOSTS, ...more }: { servers?: readonly string[], authorizations?: readonly Authorization[], hosts?: readonly Host[] } & Pick<Combination, 'operator' | 'extra' | 'forwards' | 'spelling'> = {}): Combination[] =>
   servers.flatMap(server => rowOf(name).clients.flatMap(client => authorizations.flatMap(authorization => hosts.map(host => ({ name, server, client, authorization, host, ...more })))))
 
 type Outcome = { readonly to: string, readonly wire: Wire } | { readonly error: string, readonly params: readonly string[] }
@@ -415,20 +416,21 @@ function asConfig (headers: Headers, spell: Spelling): Headers {
 }
 
 /** An app for each way in which a server may be set up, with every provider that can be set up so. */
-const serve = (t: Test, server: string, more: ProviderOptions = {}) => buildWithoutPauses(t, {
+const serve = (t: Test, server: string, more: ProviderOptions = {}, forwardHeaders?: readonly string[]) => buildWithoutPauses(t, {
   forward: forwardToProviders({
     trustedHosts: TRUSTED,
+    ...forwardHeaders && { forwardHeaders },
     providers: Object.fromEntries(NAMES.filter(name => Object.hasOwn(rowOf(name).servers, server)).map(name => [name, serverOf({ name, server }).make(more)]))
   })
 })
 
 /** Plays combinations, and tells those in which something else happened. */
-async function play (t: Test, internet: Providers, combinations: readonly Combination[], more: ProviderOptions = {}): Promise<void> {
+async function play (t: Test, internet: Providers, combinations: readonly Combination[], more: ProviderOptions = {}, forwardHeaders?: readonly string[]): Promise<void> {
   const apps = new Map<string, FastifyInstance>()
   const broken: string[] = []
   for (const combination of combinations) {
     const { name, server, client, authorization: [authorization], host: [url], extra, spelling } = combination
-    const app = apps.get(server) ?? await serve(t, server, more)
+    const app = apps.get(server) ?? await serve(t, server, more, forwardHeaders)
     apps.set(server, app)
     const headers = { ...extra, 'x-portkey-provider': name, ...client.headers, ...authorization !== undefined && { authorization }, ...url !== undefined && { 'x-portkey-custom-host': url } }
     internet.contacts.length = internet.requests.length = 0
@@ -468,7 +470,9 @@ function compare (combination: Combination, { statusCode, body, json }: { status
   const others = KNOWN.filter(name => carried[name] !== undefined && !DERIVED.includes(name))
   if (others.length > 0) return `should send no ${others.join(', ')}`
   if (SECRETS.test(JSON.stringify([carried, sent]))) return 'should send no other secret'
-  return headers['x-team'] === combination.extra?.['x-team'] ? undefined : 'should send on what may be sent on'
+  const { isServer } = serverOf(combination)
+  const team = isServer && combination.forwards !== true ? undefined : combination.extra?.['x-team']
+  return headers['x-team'] === team ? undefined : 'should send on what may be sent on'
 }
 
 t.test('every provider has a row here, and every header that chooses an account a value in it', async t => {
@@ -487,6 +491,12 @@ t.test('headers of other providers, and those to be sent on, change nothing', as
 
 t.test('what is a credential anywhere is sent on nowhere', async t => {
   await play(t, await answerAll(t), NAMES.flatMap(name => combine(name, { authorizations: AUTHORIZATIONS.slice(1, 2), hosts: HOSTS.slice(0, 1), extra: noise(name, [...KNOWN, ...Object.keys(SAID)]) })))
+})
+
+t.test('the operator says which headers may be forwarded', async t => {
+  const internet = await answerAll(t)
+  const options = { authorizations: AUTHORIZATIONS.slice(0, 2), hosts: HOSTS.slice(0, 1) }
+  await play(t, internet, NAMES.flatMap(name => combine(name, { ...options, extra: noise(name, rowOf(name).known), forwards: true })), {}, ['X-Team'])
 })
 
 t.test('the base URL of the operator', async t => {

@@ -1,7 +1,9 @@
 import { Type } from '@sinclair/typebox'
 import t from 'tap'
-import { builtIn, forwardToProviders, openai, type Batch, type Provider } from '../../lib/index.js'
-import { openaiCompatible } from '../../lib/providers/openai.js'
+import {
+  ACCEPTED, builtIn, cerebras, dashscope, deepinfra, defineProvider, forwardToProviders, groq, moonshot, morph, openai, openaiCompatible,
+  parasail, post, siliconflow, zhipu, type Batch
+} from '../../lib/index.js'
 import { BATCH, batch, buildWithoutPauses, cancel } from '../support/app.js'
 import { conform, type Case } from '../support/conformance.js'
 import { startUpstream } from '../support/upstream.js'
@@ -33,15 +35,15 @@ const CASES: readonly Case[] = [
   { what: 'a bad key, which it repeats', cancel: { status: 401, body: error('Incorrect API key provided: sk-client-key.', 'invalid_api_key') }, status: 401, answer: { error: { message: 'Incorrect API key provided: ***.', code: 'invalid_api_key' } }, requests: 1 },
   { what: 'a limit', cancel: { status: 429, headers: { 'retry-after': '2', 'x-ratelimit-reset-requests': '1s' }, body: error('Slow down.', 'rate_limit_exceeded') }, status: 429, answer: { error: { code: 'rate_limit_exceeded' } }, responseHeaders: { 'retry-after': '2', 'x-ratelimit-reset-requests': '1s' } },
   { what: 'an error of the server', cancel: { status: 500, body: error('Oh.') }, status: 500, answer: { error: { message: 'Oh.', code: 'upstream_error' } } },
-  { what: 'a page for an error', cancel: { status: 502, headers: { 'content-type': 'text/html' }, body: '<html>' }, status: 502, answer: { error: { message: 'The provider answered 502.', code: 'upstream_error' } } },
+  { what: 'a page for an error', cancel: { status: 502, headers: { 'content-type': 'text/html' }, body: '<html>' }, status: 502, answer: { error: { message: 'The provider responded with status 502.', code: 'upstream_error' } } },
   { what: 'plain words for an error', cancel: { status: 401, body: 'Unauthorized. Invalid token format.' }, status: 401, answer: { error: { message: 'Unauthorized. Invalid token format.' } } },
-  { what: 'nothing for an error', cancel: { status: 403 }, status: 403, answer: { error: { message: 'The provider answered 403.' } } },
-  { what: 'an error of nothing', cancel: { status: 403, body: { error: '' } }, status: 403, answer: { error: { message: 'The provider answered 403.' } } },
+  { what: 'nothing for an error', cancel: { status: 403 }, status: 403, answer: { error: { message: 'The provider responded with status 403.' } } },
+  { what: 'an error of nothing', cancel: { status: 403, body: { error: '' } }, status: 403, answer: { error: { message: 'The provider responded with status 403.' } } },
   { what: 'an error told as `detail`', cancel: { status: 403, body: { detail: { error: 'not yours' } } }, status: 403, answer: { error: { message: 'not yours' } } },
   { what: 'an error told as a list', cancel: { status: 403, body: { detail: [{ loc: ['path', 'id'], msg: 'Input should be a valid UUID', type: 'uuid_parsing' }] } }, status: 403, answer: { error: { message: 'Input should be a valid UUID', type: 'uuid_parsing' } } },
   { what: 'an error with a number for a code', cancel: { status: 403, body: { error: { code: 1210, message: 'No.' } } }, status: 403, answer: { error: { code: '1210' } } },
   { what: 'an error with the code outside', cancel: { status: 403, body: { code: 'denied', error: 'No.' } }, status: 403, answer: { error: { message: 'No.', code: 'denied' } } },
-  { what: 'an error without words', cancel: { status: 403, body: { error: { message: '', error: { error: { error: { error: { message: 'too deep' } } } } } } }, status: 403, answer: { error: { message: 'The provider answered 403.' } } },
+  { what: 'an error without words', cancel: { status: 403, body: { error: { message: '', error: { error: { error: { error: { message: 'too deep' } } } } } } }, status: 403, answer: { error: { message: 'The provider responded with status 403.' } } },
   { what: 'not JSON', cancel: { body: '<html>' }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'nothing', cancel: { body: '' }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'an empty object', cancel: { body: {} }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
@@ -54,6 +56,7 @@ const CASES: readonly Case[] = [
   { what: 'more than 1 MiB', cancel: { body: { ...BATCH, more: 'x'.repeat(1024 * 1024) } }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'an encoding that nobody asked for', cancel: { headers: { 'content-encoding': 'gzip' }, body: 'x' }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'a redirect', cancel: { status: 307, headers: { location: 'http://127.0.0.1:9/' } }, status: 502, answer: { error: { code: 'upstream_invalid_response' } }, requests: 4 },
+  { what: 'a redirect of the read, too, which is read once', cancel: { status: 307 }, reads: [{ status: 302, headers: { location: '/' } }], status: 502, answer: { error: { code: 'upstream_invalid_response' } }, requests: 2 },
   { what: 'a redirect that would read', cancel: { status: 302, headers: { location: '/v1/batches/batch_1' } }, status: 502, answer: { error: { code: 'upstream_invalid_response' } }, requests: 4 },
   { what: 'a status that is none', cancel: { status: 999 }, status: 502, answer: { error: { code: 'upstream_invalid_response' } } },
   { what: 'a closed connection', status: 502, answer: { error: { code: 'upstream_unreachable', message: /^The provider could not be reached, so it is not known/ } } },
@@ -83,7 +86,7 @@ const CASES: readonly Case[] = [
     }
   },
   { what: 'errors as OpenAI\'s list, in another shape\'s company', cancel: { body: { ...BATCH, status: 'Cancelling', errors: { data: [{ message: 'b' }] } } }, status: 200, answer: { errors: { data: [{ message: 'b' }] } } },
-  { what: 'an unknown status of a batch that is being cancelled', cancel: { body: { id: 'batch_1', object: 'batch', status: 'calling', cancelling_at: 8 } }, status: 200, answer: { id: 'batch_1', status: 'cancelling', created_at: 0, cancelling_at: 8, provider_batch: { status: 'calling' } } }
+  { what: 'an unknown status of a batch that is being cancelled', cancel: { body: { id: 'batch_1', object: 'batch', status: 'calling', cancelling_at: 1767323045 } }, status: 200, answer: { id: 'batch_1', status: 'cancelling', created_at: 0, cancelling_at: 1767323045, provider_batch: { status: 'calling' } } }
 ]
 
 t.test('openai', t => conform(t, {
@@ -103,7 +106,7 @@ t.test('every other that speaks OpenAI\'s shape', async t => {
     siliconflow: { cases: [{ what: 'in_queue', cancel: { body: { ...BATCH, status: 'in_queue' } }, status: 200, answer: { status: 'cancelling', provider_batch: { status: 'in_queue' } }, source: 'assumed' }] },
     deepinfra: { cases: [{ what: 'a state error as `detail`', cancel: { status: 400, body: { detail: { error: 'batch is already cancelled' } } }, reads: [{ body: { ...BATCH, status: 'cancelled', request_counts: null, model: null, usage: null } }], status: 409, answer: { error: { code: 'batch_not_cancellable' }, batch: { request_counts: null } } }] }
   }
-  for (const [name, factory] of Object.entries(openaiCompatible)) {
+  for (const [name, factory] of Object.entries({ openai, groq, deepinfra, parasail, cerebras, moonshot, dashscope, zhipu, siliconflow, morph })) {
     const { method = 'POST', path = '/v1/batches/batch_1/cancel', cases = [] } = own[name] ?? {}
     await conform(t, {
       name,
@@ -120,7 +123,7 @@ t.test('every other that speaks OpenAI\'s shape', async t => {
 
 t.test('an id is one segment of the path, encoded once', t => conform(t, {
   name: 'openai',
-  provider: baseUrl => openai({ baseUrl: `${baseUrl}//` }),
+  provider: baseUrl => openaiCompatible({ name: 'openai', baseUrl: `${baseUrl}//`, id: { pattern: /./, description: 'anything' } }, {}),
   base: '/deep/v1',
   id: 'a/b ü?c%2e#d',
   headers: key,
@@ -137,20 +140,27 @@ t.test('an answer that is a batch goes out byte for byte', async t => {
 })
 
 t.test('a provider of one\'s own', async t => {
-  const mine: Provider<{ key: string, version: number }> = {
-    id: /^job-\d+$/,
+  const mine = defineProvider({
+    name: 'mine',
+    id: { pattern: /^job-\d+$/, description: 'an id such as job-1' },
     headers: { 'x-mine-region': Type.String({ pattern: '^[a-z]+$' }) },
-    baseUrl: 'http://127.0.0.1:9',
-    serverCredential: () => ({ key: 'long-secret', version: 1 }),
-    reservedHeaders: ['x-key'],
-    locate: () => ({ base: { origin: 'https://mine.example.com', path: '' } }),
-    clientCredential: () => undefined,
-    request: async (action, { base, batchId, credential }) => ({ method: 'POST', path: `${base.path}/${action}`, headers: { 'x-key': credential.key, 'content-type': 'application/json' }, body: JSON.stringify({ batchId }) }),
-    batch: body => (body as { job: Batch | null } | undefined)?.job
-  }
+    baseUrl: 'https://mine.example.com',
+    auth: {
+      sets: ['x-key'],
+      fromClient: () => undefined,
+      fromServer: () => () => ({ key: 'long-secret', version: 1 }),
+      toHeaders: ({ key }) => ({ 'x-key': key })
+    },
+    cancel: ({ batchId }) => post('/cancel', { json: { batchId } }),
+    retrieve: ({ batchId }) => post('/retrieve', { json: { batchId } }),
+    read (body) {
+      const { job } = body as { job: Batch | null }
+      return job === null ? ACCEPTED : { kind: 'batch', batch: job, shownId: undefined, member: 'job' }
+    }
+  })
   await conform(t, {
     name: 'mine',
-    provider: baseUrl => ({ ...mine, baseUrl }),
+    provider: baseUrl => mine({ baseUrl }),
     base: '/api',
     id: 'job-1',
     headers: { 'x-mine-region': 'eu' },
@@ -160,16 +170,16 @@ t.test('a provider of one\'s own', async t => {
       { what: 'accepted without a batch', cancel: { body: { job: null } }, reads: [{ body: { job: BATCH } }], status: 200, answer: BATCH, source: 'retrieved', requests: 2 },
       { what: 'a read without a batch', cancel: { body: { job: null } }, reads: [{ body: { job: null } }], status: 200, answer: { id: 'job-1', status: 'cancelling' }, source: 'assumed' },
       { what: 'an error with the secret', cancel: { status: 403, body: { error: 'no long-secret' } }, status: 403, answer: { error: { message: 'no ***' } } },
-      { what: 'another id', id: 'batch_1', status: 400, answer: { error: { code: 'invalid_batch_id', message: 'The id of a batch at \'mine\' should match ^job-\\d+$.' } }, requests: 0 },
+      { what: 'another id', id: 'batch_1', status: 400, answer: { error: { code: 'invalid_batch_id', message: 'The batch id is not valid for \'mine\': expected an id such as job-1.' } }, requests: 0 },
       { what: 'a header that is none', headers: { 'x-mine-region': 'EU' }, status: 400, answer: { error: { code: 'invalid_header', param: 'x-mine-region' } }, requests: 0 }
     ]
   })
-  const carrier = forwardToProviders({ providers: { mine } })
+  const carrier = forwardToProviders({ providers: { mine: mine() } })
   const app = await buildWithoutPauses(t, { defaultProvider: 'mine', forward: { ...carrier, cancel: call => carrier.cancel({ ...call, provider: 'other' }) } })
-  t.match((await cancel(app, { id: 'job-1' })).json(), { error: { code: 'internal_error' } }, 'a hook that changes the name')
+  t.match((await cancel(app, { id: 'job-1' })).json(), { error: { code: 'unknown_provider', param: 'x-portkey-provider' } }, 'a forwarder that changes the name')
 })
 
 t.test('what is built in', async t => {
   t.match(builtIn.groq.locate({ batchId: 'b', headers: {}, hasBase: false }).base, { origin: 'https://api.groq.com', path: '/openai/v1' })
-  t.match(builtIn['fireworks-ai'], { refusal: /delete the job/ })
+  t.match(builtIn['fireworks-ai'], { unsupported: /delete the job/ })
 })

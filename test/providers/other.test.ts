@@ -1,14 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import t from 'tap'
 import { forwardToProviders, type Provider } from '../../lib/index.js'
-import type { Action, Base, LocateInput, Place, Target } from '../../lib/providers/provider.js'
+import type { Action } from '../../lib/providers/provider.js'
 import { cohere } from '../../lib/providers/cohere.js'
-import { digitalocean } from '../../lib/providers/digitalocean.js'
-import { novita } from '../../lib/providers/novita.js'
+import { digitalocean, novita } from '../../lib/providers/compatible.js'
 import { watsonx } from '../../lib/providers/watsonx.js'
-import { xai } from '../../lib/providers/xai.js'
+import { defineXai, xai } from '../../lib/providers/xai.js'
 import { buildWithoutPauses, cancel } from '../support/app.js'
 import { conform, type Case } from '../support/conformance.js'
+import { batchIn, requestOf } from '../support/provider.js'
 
 const key = { authorization: 'Bearer client-key-1' }
 
@@ -57,10 +57,7 @@ const settled = (status: number, body: unknown, reads: ReadonlyArray<readonly [s
     ? { what: 'cancelling already', cancel: { status, body }, reads: [{ body: told }], status: 200, answer: { status: shown }, source: 'retrieved', requests: 2 }
     : { what: `it is ${shown}`, cancel: { status, body }, reads: [{ body: told }], status: 409, answer: { error: { message: `Cannot cancel a batch with status '${shown}'.`, code: 'batch_not_cancellable' }, batch: { status: shown } }, responseHeaders: { 'x-should-retry': 'false' }, requests: 2 })
 
-/** What a provider makes of a body, outside of the route. */
-function read (provider: Provider, body: unknown, action: Action = 'retrieve') {
-  return provider.batch(body, { batchId: 'b-1' } as Target, action)
-}
+const read = (provider: Provider, body: unknown, action?: Action) => batchIn(provider, body, 'b-1', action)
 
 // Cohere
 
@@ -158,11 +155,11 @@ const CANCEL = { cancel_time: '2026-03-01' }
 const xaiIs = (told: Partial<typeof XAI>) => ({ ...XAI, ...told })
 /** Bad keys get the status 400 there. */
 const xaiError = (message: string) => ({ code: 'Client specified an invalid argument', error: message })
-const xaiAt = (now: number) => xai({}, () => now)
+const xaiAt = (now: number) => defineXai(() => now)()
 
 t.test('x-ai', t => conform(t, {
   name: 'x-ai',
-  provider: baseUrl => xai({ baseUrl }, () => NOW),
+  provider: baseUrl => defineXai(() => NOW)({ baseUrl }),
   base: '/v1',
   id: 'batch_7e0f6b3e',
   headers: key,
@@ -452,7 +449,7 @@ t.test('every status of watsonx', async t => {
 })
 
 t.test('where a batch of watsonx is held', async t => {
-  const locate = (provider: Provider, headers: IncomingHttpHeaders, hasBase = false) => provider.locate({ batchId: 'b', headers, hasBase } satisfies LocateInput)
+  const locate = (provider: Provider, headers: IncomingHttpHeaders, hasBase = false) => provider.locate({ batchId: 'b', headers, hasBase })
   const region = 'x-portkey-watsonx-region'
   const project = 'x-portkey-watsonx-project-id'
   const space = 'x-portkey-watsonx-space-id'
@@ -463,8 +460,8 @@ t.test('where a batch of watsonx is held', async t => {
     [{ projectId: 'p-2' }, { [region]: 'eu-de' }, 'https://eu-de.ml.cloud.ibm.com', { 'x-ibm-project-id': 'p-2' }],
     [{ spaceId: 's-2' }, { [region]: 'eu-de' }, 'https://eu-de.ml.cloud.ibm.com', { 'x-ibm-space-id': 's-2' }]
   ]
-  for (const [options, headers, origin, owner] of good) t.strictSame(locate(watsonx(options), headers), { base: { origin, path: '' }, owner })
-  t.match(locate(watsonx(), { [project]: 'p-1' }, true), { owner: { 'x-ibm-project-id': 'p-1' } }, 'another base needs no region')
+  for (const [options, headers, origin, owner] of good) t.match(locate(watsonx(options), headers), { base: { origin, path: '' }, place: { owner } })
+  t.match(locate(watsonx(), { [project]: 'p-1' }, true), { base: undefined, place: { owner: { 'x-ibm-project-id': 'p-1' } } }, 'another base needs no region')
 
   const bad: Array<[IncomingHttpHeaders, string]> = [
     [{ [project]: 'p-1' }, region],
@@ -503,12 +500,10 @@ t.test('what leaves for the provider\'s own address', async t => {
     [watsonx(), 'b-1', 'https://us-south.ml.cloud.ibm.com', ['POST', '/ml/v1/batches/b-1/cancel?version=2026-08-05'], ['GET', '/ml/v1/batches/b-1?version=2026-08-05']]
   ]
   for (const [provider, batchId, origin, ...requests] of cases) {
-    const place: Place = provider.locate({ batchId, headers: watsonxHeaders, hasBase: false })
-    t.equal(place.base.origin, origin)
     t.match(batchId, provider.id as RegExp)
     for (const [index, [method, path]] of requests.entries()) {
-      const request = await provider.request(index === 0 ? 'cancel' : 'retrieve', { base: place.base as Base, place, batchId, credential: 'k', headers: {} })
-      t.match(request, { method, path, headers: { authorization: 'Bearer k' } })
+      const request = await requestOf(provider, index === 0 ? 'cancel' : 'retrieve', batchId, { headers: watsonxHeaders, credential: 'k' })
+      t.match(request, { origin, method, path, headers: { authorization: 'Bearer k' } })
       t.strictSame(Object.keys(request.headers).filter(name => !provider.reservedHeaders.includes(name)), [], 'none of these may be added by a client')
     }
   }
@@ -523,17 +518,17 @@ t.test('the credential of a client is its Authorization', async t => {
 
 t.test('options that cannot work', async t => {
   for (const [name, factory] of Object.entries({ cohere, xai, novita, digitalocean, watsonx })) {
-    t.throws(() => factory({ baseUrl: 'ftp://x' }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: `${name}({ baseUrl }) should be a function or an http or https URL without userinfo, query and fragment.` })
-    t.throws(() => factory({ apiKey: 'a b' }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: `${name}({ apiKey }) should be a function or a string of visible ASCII characters.` })
+    t.throws(() => factory({ baseUrl: 'ftp://x' }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: `${name}({ baseUrl }) must be a function or an http or https URL without userinfo, query and fragment.` })
+    t.throws(() => factory({ apiKey: 'a b' }), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: `${name}({ apiKey }) must be a function or the credential itself, in visible ASCII characters and without 'Bearer ' before it.` })
   }
   const cases: Array<[object, string]> = [
-    [{ region: 'evil.example/' }, 'watsonx({ region }) should be a region such as \'us-south\'.'],
-    [{ region: 5 }, 'watsonx({ region }) should be a region such as \'us-south\'.'],
-    [{ projectId: 'a b' }, 'watsonx({ projectId }) should be the id of a project.'],
-    [{ spaceId: '' }, 'watsonx({ spaceId }) should be the id of a space.'],
-    [{ projectId: 'p', spaceId: 's' }, 'watsonx({ projectId, spaceId }) should be one of the two.'],
-    [{ apiKey: 'k', projectId: 'p' }, 'watsonx({ apiKey }) should come with region or baseUrl.'],
-    [{ apiKey: 'k', region: 'us-south' }, 'watsonx({ apiKey }) should come with projectId or spaceId.']
+    [{ region: 'evil.example/' }, 'watsonx({ region }) must be a region such as \'us-south\'.'],
+    [{ region: 5 }, 'watsonx({ region }) must be a region such as \'us-south\'.'],
+    [{ projectId: 'a b' }, 'watsonx({ projectId }) must be the id of a project.'],
+    [{ spaceId: '' }, 'watsonx({ spaceId }) must be the id of a space.'],
+    [{ projectId: 'p', spaceId: 's' }, 'watsonx({ projectId, spaceId }) exclude each other.'],
+    [{ apiKey: 'k', projectId: 'p' }, 'watsonx({ apiKey }) needs region or baseUrl.'],
+    [{ apiKey: 'k', region: 'us-south' }, 'watsonx({ apiKey }) needs projectId or spaceId.']
   ]
   for (const [options, message] of cases) t.throws(() => watsonx(options), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message })
   t.doesNotThrow(() => watsonx({ apiKey: 'k', baseUrl: 'https://x.example', spaceId: 's' }))

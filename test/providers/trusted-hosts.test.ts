@@ -285,7 +285,7 @@ t.test('what the server chose a client may repeat, and not choose otherwise', as
     for (const value of ['', ...same]) t.equal((await call(app, name, { [header]: value }, { id, headers: plain })).statusCode, 404, `${name}, ${header}: ${value}`)
     t.strictSame(new Set(internet.contacts), new Set([origin]), name)
     internet.contacts.length = 0
-    for (const value of others) t.match((await call(app, name, { [header]: value }, { id, headers: plain })).json(), { error: { code: 'provider_mismatch', param: header, message: `Header '${header}' names another than the server chose for this provider.` } }, `${name}, ${header}: ${value}`)
+    for (const value of others) t.match((await call(app, name, { [header]: value }, { id, headers: plain })).json(), { error: { code: 'provider_mismatch', param: header, message: `Header '${header}' conflicts with the value that the server configured for this provider.` } }, `${name}, ${header}: ${value}`)
     t.strictSame(internet.contacts, [])
   }
 })
@@ -295,10 +295,10 @@ t.test('a place that the server left open, with a credential of the server, is t
   const keys = { accessKeyId: 'AKIASERVER', secretAccessKey: 'server-secret' }
   const vertexName = 'projects/p-2/locations/us-central1/batchPredictionJobs/1234'
   const rows: ReadonlyArray<readonly [name: string, provider: Provider, full: string, bare: string, origin: string, header: string, value: string, says: RegExp]> = [
-    ['bedrock', bedrock({ credentials: keys }), 'arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghij12', 'abcdefghij12', 'https://bedrock.us-east-1.amazonaws.com', 'x-portkey-aws-region', 'us-east-1', /should be an ARN: the server leaves the region to it/],
-    ['bedrock', bedrock({ apiKey: 'server-key' }), 'arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghij12', 'abcdefghij12', 'https://bedrock.us-east-1.amazonaws.com', 'x-portkey-aws-region', 'us-east-1', /should be an ARN/],
-    ['vertex-ai', vertex({ apiKey: 'server-token' }), vertexName, '1234', 'https://us-central1-aiplatform.googleapis.com', 'x-portkey-vertex-project-id', 'p-2', /should be the full name of the job: the server leaves the project to it/],
-    ['vertex-ai', vertex({ apiKey: 'server-token', project: 'p-2' }), vertexName, '1234', 'https://us-central1-aiplatform.googleapis.com', 'x-portkey-vertex-region', 'us-central1', /should be the full name of the job: the server leaves the region to it/]
+    ['bedrock', bedrock({ credentials: keys }), 'arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghij12', 'abcdefghij12', 'https://bedrock.us-east-1.amazonaws.com', 'x-portkey-aws-region', 'us-east-1', /expected an ARN, since the server sets no region/],
+    ['bedrock', bedrock({ apiKey: 'server-key' }), 'arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghij12', 'abcdefghij12', 'https://bedrock.us-east-1.amazonaws.com', 'x-portkey-aws-region', 'us-east-1', /expected an ARN/],
+    ['vertex-ai', vertex({ apiKey: 'server-token' }), vertexName, '1234', 'https://us-central1-aiplatform.googleapis.com', 'x-portkey-vertex-project-id', 'p-2', /expected the full name of the job, since the server sets no project/],
+    ['vertex-ai', vertex({ apiKey: 'server-token', project: 'p-2' }), vertexName, '1234', 'https://us-central1-aiplatform.googleapis.com', 'x-portkey-vertex-region', 'us-central1', /expected the full name of the job, since the server sets no region/]
   ]
   for (const [name, provider, full, bare, origin, header, value, says] of rows) {
     const app = await buildWithoutPauses(t, { forward: forwardToProviders({ providers: { [name]: provider } }) }, LONG_IDS)
@@ -307,7 +307,7 @@ t.test('a place that the server left open, with a credential of the server, is t
     t.strictSame(internet.contacts, [origin])
     internet.contacts.length = 0
     t.match((await call(app, name, {}, { id: bare })).json(), { error: { code: 'invalid_batch_id', param: 'id', message: says } }, bare)
-    for (const id of [bare, full]) t.match((await call(app, name, { [header]: value }, { id })).json(), { error: { code: 'invalid_header', param: header, message: /the server chose/ } }, 'no header may tell it')
+    for (const id of [bare, full]) t.match((await call(app, name, { [header]: value }, { id })).json(), { error: { code: 'invalid_header', param: header, message: /the server configured/ } }, 'no header may tell it')
     t.strictSame(internet.contacts, [])
   }
 })

@@ -1,0 +1,103 @@
+import { Type } from '@sinclair/typebox'
+import { SEGMENT_ID, UUID_ID } from './ids.js'
+import { openaiCompatible, type OpenAICompatibleDefinition } from './openai-compatible.js'
+
+const text = (description: string) => Type.String({ maxLength: 256, pattern: '^[\\x21-\\x7e]+$', description })
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+/** OpenAI, or with a `baseUrl` any server that speaks its batch API. @throws FST_BATCH_CANCEL_INVALID_OPTION */
+export const openai = openaiCompatible({
+  name: 'openai',
+  baseUrl: 'https://api.openai.com/v1',
+  headers: {
+    'x-portkey-openai-organization': text('The organization at OpenAI.'),
+    'x-portkey-openai-project': text('The project at OpenAI.'),
+    'x-portkey-openai-beta': text('The beta features of OpenAI to use.'),
+    'openai-beta': text('The same, under OpenAI\'s own name.')
+  },
+  accountHeaders: ['x-portkey-openai-organization', 'x-portkey-openai-project'],
+  sends: {
+    'openai-organization': ['x-portkey-openai-organization'],
+    'openai-project': ['x-portkey-openai-project'],
+    'openai-beta': ['x-portkey-openai-beta', 'openai-beta']
+  },
+  source: { package: 'openai', version: '6.49.0', document: 'OpenAI API reference, Cancel batch' }
+})
+
+/** A provider known from its documentation, which says that it works as OpenAI does. */
+const documented = (document: string, definition: Omit<OpenAICompatibleDefinition, 'source'>) =>
+  openaiCompatible({ ...definition, source: { document } })
+
+export const groq = openaiCompatible({
+  name: 'groq',
+  baseUrl: 'https://api.groq.com/openai/v1',
+  source: { package: 'groq-sdk', version: '1.6.0' }
+})
+
+export const deepinfra = documented('DeepInfra, Batch API; recorded responses of OpenRouterTeam/docs', {
+  name: 'deepinfra',
+  baseUrl: 'https://api.deepinfra.com/v1/openai'
+})
+
+export const parasail = documented('Parasail, Batch API; recorded responses of OpenRouterTeam/docs', {
+  name: 'parasail',
+  baseUrl: 'https://api.parasail.io/v1'
+})
+
+export const cerebras = documented('inference-docs.cerebras.ai/api-reference/batch/cancel-batch', {
+  name: 'cerebras',
+  baseUrl: 'https://api.cerebras.ai/v1',
+  cancelMethod: 'DELETE'
+})
+
+/** The base URL for China is `https://api.moonshot.cn/v1`. */
+export const moonshot = documented('platform.kimi.ai/docs/api/batch-cancel', {
+  name: 'moonshot',
+  baseUrl: 'https://api.moonshot.ai/v1'
+})
+
+/** The base URL for Singapore is `https://dashscope-intl.aliyuncs.com/compatible-mode/v1`. */
+export const dashscope = documented('Alibaba Cloud Model Studio, OpenAI compatible batch', {
+  name: 'dashscope',
+  baseUrl: 'https://dashscope.aliyuncs.com/compatible-mode/v1'
+})
+
+export const zhipu = documented('docs.bigmodel.cn, Batch API', {
+  name: 'zhipu',
+  baseUrl: 'https://open.bigmodel.cn/api/paas/v4'
+})
+
+export const siliconflow = documented('docs.siliconflow.cn, Cancel batch', {
+  name: 'siliconflow',
+  baseUrl: 'https://api.siliconflow.cn/v1',
+  statuses: { in_queue: 'validating' }
+})
+
+export const morph = documented('Morph, Batch API', {
+  name: 'morph',
+  baseUrl: 'https://api.morphllm.com/v1'
+})
+
+/** Statuses in capitals, times and errors as strings. Its reference asks for JSON's content type on both requests. */
+export const novita = documented('Novita API reference, Cancel batch and Retrieve batch', {
+  name: 'novita-ai',
+  factory: 'novita',
+  baseUrl: 'https://api.novita.ai/openai/v1',
+  id: SEGMENT_ID,
+  statuses: { progress: 'in_progress' },
+  requestHeaders: JSON_TYPE
+})
+
+/**
+ * The id is in `batch_id`, times are ISO dates. A 409 may also mean that the batch was not submitted yet: it is passed
+ * on, and worth another call. The official package sends JSON's content type with every request.
+ */
+export const digitalocean = openaiCompatible({
+  name: 'digitalocean',
+  baseUrl: 'https://inference.do-ai.run/v1',
+  id: UUID_ID,
+  batchIdField: 'batch_id',
+  requestHeaders: JSON_TYPE,
+  source: { package: '@digitalocean/dots', version: '1.19.0' }
+})

@@ -1,0 +1,44 @@
+import { BatchCancelError, internalError } from '../errors.js'
+import type { BatchCall } from '../forwarder/types.js'
+import { isObject } from '../is-object.js'
+import { isToken, type Resolvable } from './provider.js'
+
+type Find<T> = (call: BatchCall) => T | undefined | Promise<T | undefined>
+
+/** Whether an option is a function that finds its value for each call. */
+export const isFunctionOption = <T>(option: Resolvable<T> | undefined): option is Find<T> =>
+  typeof option === 'function'
+
+/**
+ * Calls a function of the server. What it throws is for the server's log: it may name vaults, roles or tenants.
+ *
+ * @param what completes "… could not be found"
+ */
+export async function callOption<T> (what: string, option: Find<T>, call: BatchCall): Promise<T | undefined> {
+  try {
+    return await option(call)
+  } catch (error) {
+    throw error instanceof BatchCancelError ? error : internalError(`${what} could not be found.`, error)
+  }
+}
+
+/** @throws BatchCancelError `missing_credentials` if there is none or it cannot be sent */
+export function checkCredential (provider: string, credential: unknown, isServer: boolean): unknown {
+  if (typeof credential === 'string' ? isToken(credential) : isObject(credential)) return credential
+  if (!isServer) throw missingCredential(`The request has no usable credential for '${provider}'.`)
+  throw missingCredential(`The server has no usable credential for '${provider}'.`, serverProblem(credential))
+}
+
+/** @throws always */
+export function refuseClientCredential (provider: string): never {
+  throw missingCredential(`The server has no credential for '${provider}', and does not pass on the client's.`)
+}
+
+const missingCredential = (message: string, cause?: unknown) =>
+  new BatchCancelError('missing_credentials', message, { param: 'authorization', cause })
+
+/** For the log; without the value. */
+const serverProblem = (credential: unknown) => credential === undefined
+  ? undefined
+  : new Error('The function that finds the credential returned something that is not a credential: expected visible ' +
+    'ASCII characters, without \'Bearer \' before them.')

@@ -1,0 +1,44 @@
+import { createRequire } from 'node:module'
+import { internalError } from '../errors.js'
+
+const { resolve } = createRequire(import.meta.url)
+
+/**
+ * Returns a function that loads optional peer dependencies when they are first needed. A failure is not remembered:
+ * they may be installed later.
+ *
+ * @param names the packages, for the message
+ * @throws BatchCancelError from the returned function: `internal_error`, whose cause says what to install
+ */
+export function importPeer<T> (names: readonly string[], load: () => Promise<T>): () => Promise<T> {
+  let loaded: Promise<T> | undefined
+  return async () => {
+    try {
+      return await (loaded ??= load())
+    } catch (error) {
+      loaded = undefined
+      throw internalError(`An optional package is missing. Run: npm install ${names.join(' ')}`, error)
+    }
+  }
+}
+
+/** The optional peer dependencies that are not installed, so that a server finds out when it starts. */
+export const missingPeers = (names: readonly string[]): readonly string[] => names.filter(name => {
+  try {
+    resolve(name)
+    return false
+  } catch {
+    return true
+  }
+})
+
+/** What is wrong with an option that needs optional peer dependencies; `undefined` if they are installed. */
+export function peerConflict (
+  option: string,
+  names: readonly string[],
+  missing: (names: readonly string[]) => readonly string[] = missingPeers
+) {
+  const absent = missing(names)
+  if (absent.length === 0) return undefined
+  return { names: [option], problem: `needs optional packages. Run: npm install ${absent.join(' ')}` }
+}

@@ -1,0 +1,81 @@
+import { deepFreeze } from '../batch/raw-json.js'
+import { jsonMember } from '../batch/json-member.js'
+import { invalidResponse, ProviderError } from '../errors.js'
+import { boundDetails, findErrorDetails } from '../forwarder/error-body.js'
+import type { BatchResult, RawJson } from '../forwarder/types.js'
+import { isObject } from '../is-object.js'
+import type { Upstream } from './http-client.js'
+import type { BatchRead, Provider, ReadContext } from './provider.js'
+
+type UpstreamResponse = Awaited<ReturnType<Upstream>>
+
+export interface ResponseContext extends ReadContext {
+  readonly provider: Provider
+  /** Replaces the secrets of the call in a text. */
+  readonly mask: () => (text: string) => string
+}
+
+/**
+ * The result of a response.
+ *
+ * @throws ProviderError for a 4xx or 5xx
+ * @throws BatchCancelError `upstream_invalid_response` for anything that is not what the provider sends
+ */
+export function readResponse (response: UpstreamResponse, context: ResponseContext): BatchResult {
+  const { status, text, headers } = response
+  if (status >= 400 && status <= 599) throw providerError(response, context)
+  // A redirect or a status that is none will be the same the next time.
+  if (status < 200 || status > 299) {
+    throw invalidResponse(`The provider responded with status ${status}.`, { repeatable: false })
+  }
+  const body = parseJson(text)
+  const { provider, action, batchId } = context
+  const result = provider.read(body, { action, batchId })
+  if (result.kind === 'accepted' && action === 'cancel') return { batch: null, headers }
+  if (result.kind !== 'batch') {
+    throw invalidResponse(`The provider responded with status ${status}, but without a batch.`)
+  }
+  if (isOther(result.shownId, batchId)) throw invalidResponse('The provider returned another batch.')
+  deepFreeze(result.batch)
+  return { batch: result.batch, headers, raw: rawJson(text, body, result) }
+}
+
+function rawJson (text: string, body: unknown, { member }: BatchRead): RawJson | undefined {
+  if (!isObject(body)) return undefined
+  if (member === undefined) return { text, value: body }
+  const inner = jsonMember(text, member)
+  return inner === undefined ? undefined : { text: inner, value: body[member] as object }
+}
+
+const isOther = (shown: unknown, requested: string) =>
+  typeof shown === 'string' && shown !== '' && shown !== requested && lastPart(shown) !== lastPart(requested)
+
+/** What all forms of an id have in common: names and ARNs, encoded or not, end with it; UUIDs come in either case. */
+const lastPart = (id: string) => id.toLowerCase().split(/\/|%2f/).at(-1)
+
+/** `null` without a body, `undefined` if it is not JSON. */
+function parseJson (text: string): unknown {
+  if (text.trim() === '') return null
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * In the provider's words; a body that is not JSON counts if it is plain text, and never a page. Some providers repeat
+ * the key that they refuse, and it may be the server's.
+ */
+function providerError ({ status, text, headers }: UpstreamResponse, context: ResponseContext): ProviderError {
+  const mask = context.mask()
+  const body = parseJson(text)
+  const plain = body === undefined && !text.includes('<') ? text : undefined
+  const found = findErrorDetails(body ?? plain) ?? { message: `The provider responded with status ${status}.` }
+  const code = found.code ?? context.provider.errorCode?.(headers)
+  return new ProviderError(status, boundDetails(maskValues({ ...found, code }, mask)), maskValues(headers, mask))
+}
+
+const maskValues = <T extends object>(values: T, mask: (text: string) => string): T => Object.fromEntries(
+  Object.entries(values).map(([name, value]) => [name, typeof value === 'string' ? mask(value) : value])
+) as T
