@@ -1,100 +1,141 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { Agent, errors, type Dispatcher } from 'undici'
-import { invalidResponse } from '../errors.js'
+import type { Dispatcher } from 'undici'
+import { invalidOption } from '../check-options.js'
+import { BatchCancelError, internalError } from '../errors.js'
+import { MAX_ORIGINS } from '../limits.js'
+import { connectBy, createConnect, type Connect } from './connection.js'
+import { createOriginPool, type OriginPool } from './origin-pool.js'
 import type { UpstreamRequest } from './provider.js'
+import { ResponseReader } from './response-reader.js'
 
-export interface UpstreamAnswer {
+export interface UpstreamResponse {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly text: string
 }
 
-/** What every request says of itself, unless its provider says otherwise. */
-export const OWN_HEADERS = { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'fastify-batch-cancel' }
+/** The headers of every request, unless its provider sets others. */
+export const DEFAULT_HEADERS = {
+  accept: 'application/json',
+  'accept-encoding': 'identity',
+  'user-agent': 'fastify-batch-cancel'
+}
 
-/** Calls the listener when the call is over, unless what it returns is called before. */
-type WhenOver = (listener: () => void) => () => void
+/** Registers a listener for the end of the call. Returns a function that unregisters it. */
+export type OnCallEnd = (listener: () => void) => () => void
 
-/** Sends one request and reads its whole answer, unless it is over before. Throws undici's network errors, and `upstream_invalid_response` for an answer nobody would send. */
+/** The one HTTP client. */
 export interface Upstream {
-  (origin: string, request: UpstreamRequest, whenOver: WhenOver): Promise<UpstreamAnswer>
-  /** Closes idle connections once requests in progress are done; it may be used again. */
+  /**
+   * Sends one request and reads the whole response, unless the call ends first: then the connection is closed at once.
+   *
+   * @param provider the name of the provider, for messages
+   * @throws BatchCancelError `upstream_busy` if too many requests to the origin are in progress: nothing was sent
+   * @throws BatchCancelError `upstream_invalid_response` if the response exceeds a limit of limits.ts
+   * @throws undici's and Node's network errors
+   */
+  (origin: string, request: UpstreamRequest, provider: string, onCallEnd: OnCallEnd): Promise<UpstreamResponse>
+  /**
+   * Loads undici ahead of the first request.
+   *
+   * @throws BatchCancelError `internal_error` if the runtime replaces undici by something else, as Bun does
+   */
+  warm (): Promise<void>
+  /** Closes idle connections at once, and resolves when requests in progress are done. It may be used again. */
   close (): Promise<void>
 }
 
-/** A batch is a few kilobytes; anything like this is no batch. */
-const LARGEST_ANSWER = 1024 * 1024
+export interface UpstreamOptions {
+  /**
+   * An undici dispatcher that sends all requests, for an egress proxy, client certificates, a custom CA or a test. It
+   * is used as it is and never closed. Its own limits on connections and headers apply beside those of this package.
+   *
+   * @default connections of our own, which take no proxy from the environment
+   */
+  readonly dispatcher?: Dispatcher | undefined
+  /** Loads undici. @default the dependency */
+  readonly load?: () => Promise<typeof import('undici')>
+}
 
-/** Longer than the pause between two reads of a batch that is waited for, so that these need no connection of their own; in milliseconds. */
-const IDLE = 20_000
+/**
+ * Creates the HTTP client: kept-alive connections, no time limit but that of the call, no redirect followed, no cookie
+ * kept. Needs Node's undici, which Bun replaces by a module without dispatchers.
+ *
+ * @throws FST_BATCH_CANCEL_INVALID_OPTION
+ */
+export function createUpstream ({ dispatcher, load = () => import('undici') }: UpstreamOptions = {}): Upstream {
+  let connect = dispatcher === undefined ? undefined : connectBy(checkDispatcher(dispatcher))
+  let pools = new Map<string, OriginPool>()
 
-/** The one HTTP client: pools of kept-alive connections, no time limit but that of the call, no redirect followed, no cookie kept, no proxy taken from the environment. */
-export function createUpstream ({ dispatcher }: { readonly dispatcher?: Dispatcher | undefined } = {}): Upstream {
-  const newAgent = () => new Agent({ maxResponseSize: LARGEST_ANSWER, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE })
-  let agent = newAgent()
+  function send (
+    origin: string,
+    request: UpstreamRequest,
+    provider: string,
+    onCallEnd: OnCallEnd
+  ): Promise<UpstreamResponse> {
+    const ready = connect
+    // Loaded with the first request: an app whose forwarder is an SDK never needs it.
+    if (ready === undefined) return warm().then(() => send(origin, request, provider, onCallEnd))
+    return new Promise((resolve, reject) => {
+      const reader = new ResponseReader(request, onCallEnd, resolve, reject)
+      // The call may have ended while undici was being loaded.
+      if (reader.settled) return
+      const pool = pools.get(origin) ?? openPool(origin, ready)
+      if (pool === undefined || pool.isFull()) reader.abort(busy(provider))
+      else pool.send(reader)
+    })
+  }
 
-  const send = (origin: string, { method, path, headers, body }: UpstreamRequest, whenOver: WhenOver) => new Promise<UpstreamAnswer>((resolve, reject) => {
-    const through = dispatcher ?? agent
-    through.dispatch({ origin, path, method, headers, body: body ?? null }, new AnswerReader(whenOver, resolve, reject))
-  })
+  async function warm (): Promise<void> {
+    connect ??= createConnect(checkUndici(await load()))
+  }
+
+  /** `undefined` if as many origins as there may be are in use. */
+  function openPool (origin: string, connect: Connect): OriginPool | undefined {
+    const all = pools
+    if (all.size >= MAX_ORIGINS && !closeIdlePool(all)) return undefined
+    const pool = createOriginPool(handlers => connect(origin, handlers), () => {
+      if (all.get(origin) === pool) all.delete(origin)
+    })
+    all.set(origin, pool)
+    return pool
+  }
 
   async function close (): Promise<void> {
-    const closing = agent
-    agent = newAgent()
-    await closing.close()
+    const closing = [...pools.values()]
+    pools = new Map()
+    await Promise.all(closing.map(pool => pool.close()))
   }
 
-  return Object.assign(send, { close })
+  return Object.assign(send, { warm, close })
 }
 
-/** Collects an answer as it comes: a stream of undici's for each, and a signal, would cost more than all else that is done for a call. */
-class AnswerReader implements Dispatcher.DispatchHandler {
-  readonly #whenOver: WhenOver
-  readonly #resolve: (answer: UpstreamAnswer) => void
-  readonly #reject: (error: unknown) => void
-  readonly #parts: Buffer[] = []
-  #status = 0
-  #headers: IncomingHttpHeaders = {}
-  #settled = () => {}
-
-  constructor (whenOver: WhenOver, resolve: (answer: UpstreamAnswer) => void, reject: (error: unknown) => void) {
-    this.#whenOver = whenOver
-    this.#resolve = resolve
-    this.#reject = reject
+/** Makes room for another origin. */
+function closeIdlePool (pools: Map<string, OriginPool>): boolean {
+  for (const [origin, pool] of pools) {
+    if (!pool.isIdle()) continue
+    pools.delete(origin)
+    pool.close()
+    return true
   }
-
-  onRequestStart (controller: Dispatcher.DispatchController): void {
-    // undici may start a request anew.
-    this.#settled()
-    this.#settled = this.#whenOver(() => controller.abort(new errors.RequestAbortedError()))
-  }
-
-  /** Informational answers come first. */
-  onResponseStart (_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    this.#status = status
-    this.#headers = headers
-  }
-
-  onResponseData (_controller: Dispatcher.DispatchController, part: Buffer): void {
-    this.#parts.push(part)
-  }
-
-  onResponseEnd (): void {
-    this.#settled()
-    const encoding = this.#headers['content-encoding']
-    if (isEncoded(encoding)) this.#reject(invalidResponse(`The answer came encoded as ${encoding}.`))
-    else this.#resolve({ status: this.#status, headers: this.#headers, text: decode(this.#parts) })
-  }
-
-  onResponseError (_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#settled()
-    this.#reject(tooLarge(error) ? invalidResponse('The answer was larger than 1 MiB.', { cause: error }) : error)
-  }
+  return false
 }
 
-/** Some servers begin with a byte order mark, which is no JSON. */
-const decode = (parts: Buffer[]) => (parts.length === 1 ? parts[0] as Buffer : Buffer.concat(parts)).toString().replace(/^\ufeff/, '')
+const busy = (provider: string) => new BatchCancelError(
+  'upstream_busy',
+  `Too many calls to '${provider}' are in progress. Nothing was sent; try again later.`,
+  { outcome: 'final', headers: { 'retry-after': '1' } }
+)
 
-const isEncoded = (encoding: string | undefined) => encoding !== undefined && !/^(identity)?$/i.test(encoding)
+function checkDispatcher (dispatcher: Dispatcher): Dispatcher {
+  if (typeof (dispatcher as Partial<Dispatcher> | null)?.dispatch === 'function') return dispatcher
+  throw invalidOption('forwardToProviders({ dispatcher }) must be a Dispatcher of undici, such as an Agent or a ProxyAgent.')
+}
 
-const tooLarge = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE'
+function checkUndici (undici: typeof import('undici')): typeof import('undici') {
+  if (typeof undici.Client?.prototype?.dispatch === 'function') return undici
+  throw internalError(
+    'This runtime replaces undici by a module without dispatchers, as Bun does: run on Node.js, or set a forwarder ' +
+    'that does not need it, such as an SDK.'
+  )
+}
