@@ -5,10 +5,10 @@
 /** A batch is a few kilobytes; its metadata and errors may make it larger. */
 export const MAX_RESPONSE_BYTES = 1024 * 1024
 
-/** Each piece costs CPU, however small it is; a body of the largest size may come in pieces of 64 bytes. */
-export const MAX_RESPONSE_CHUNKS = MAX_RESPONSE_BYTES / 64
+/** Each chunk or packet costs CPU, however small it is; a body of the largest size may come in pieces of 256 bytes. */
+export const MAX_RESPONSE_CHUNKS = 4096
 
-/** Node's own limit for the headers of a request. Trailers have the same limit. */
+/** Node's own limit for the headers of a request. Trailers have the same limit, and so has anything else but a body. */
 export const MAX_RESPONSE_HEADER_BYTES = 16 * 1024
 
 /** Providers send some 40. */
@@ -18,7 +18,7 @@ export const MAX_RESPONSE_HEADERS = 256
 export const MAX_INFORMATIONAL_RESPONSES = 64
 
 /** Everything on the wire: the body, and the headers, trailers, informational responses and framing around it. */
-export const MAX_RESPONSE_WIRE_BYTES = MAX_RESPONSE_BYTES + 192 * 1024
+export const MAX_RESPONSE_WIRE_BYTES = MAX_RESPONSE_BYTES + 128 * 1024
 
 /* Connections to upstreams. */
 
@@ -28,7 +28,7 @@ export const MAX_CONNECTIONS_PER_ORIGIN = 128
 /** About a second of work for all connections: whoever waits longer is better told to come back later. */
 export const MAX_QUEUED_REQUESTS_PER_ORIGIN = 1024
 
-/** All providers, regions and trusted hosts of a large deployment; clients can name origins, such as Azure resources. */
+/** More than the regions and hosts of a large deployment. Clients can name origins, such as Azure resources. */
 export const MAX_ORIGINS = 256
 
 /** Longer than the 15 seconds between two reads of a wait, so that these need no connection of their own. */

@@ -1,9 +1,8 @@
 import type { Socket } from 'node:net'
-import type { Dispatcher } from 'undici'
-import {
-  IDLE_TIMEOUT_MS, MAX_RESPONSE_CHUNKS, MAX_RESPONSE_HEADER_BYTES, MAX_RESPONSE_WIRE_BYTES
-} from '../limits.js'
-import { tooMuch, type Carrier, type ResponseReader } from './response-reader.js'
+import type { buildConnector, Dispatcher } from 'undici'
+import { IDLE_TIMEOUT_MS, MAX_RESPONSE_HEADER_BYTES } from '../limits.js'
+import { createMeter } from './meter.js'
+import type { Carrier, ResponseReader } from './response-reader.js'
 
 /** Sends one request at a time. */
 export interface Connection {
@@ -34,6 +33,7 @@ export const connectBy = (dispatcher: Dispatcher): Connect => (origin, { onDone 
   }
   const carrier: Carrier = {
     started () {},
+    progressed () {},
     done (reusable) { onDone(connection, reusable) },
     // Nothing is known about the socket.
     isFresh: () => false
@@ -51,61 +51,59 @@ function dispatch (dispatcher: Dispatcher, origin: string, reader: ResponseReade
   }
 }
 
+type OpenSocket = (...args: Parameters<buildConnector.connector>) => Socket
+
 /** Connections of our own: clients of undici, each with one socket. */
 export function createConnect (undici: typeof import('undici')): Connect {
   // One for all connections, since it remembers TLS sessions. It returns the socket, which its type leaves out.
-  const openSocket = undici.buildConnector({}) as (...args: Parameters<ReturnType<typeof undici.buildConnector>>) => Socket
+  const openSocket = undici.buildConnector({}) as unknown as OpenSocket
 
   return (origin, { onDone, onClose }) => {
-    let socket: Socket
-    /** The reader of the response that is being received. */
-    let reading: ResponseReader | undefined
-    let sent: ResponseReader
+    const meter = createMeter()
+    let socket: Socket | undefined
+    let reader: ResponseReader
+    /** How many requests the socket has carried. */
     let requests = 0
-    let bytes = 0
-    let reads = 0
 
     const client = new undici.Client(origin, {
-      maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
+      // The meter's limit comes first: above its own, undici makes an error for each further header.
+      maxHeaderSize: 2 * MAX_RESPONSE_HEADER_BYTES,
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: IDLE_TIMEOUT_MS,
-      connect (options, callback) { socket = openSocket(options, callback) }
-    })
-    client.on('connect', () => {
-      requests = 0
-      socket.on('data', check)
+      connect (options, callback) {
+        requests = 0
+        socket = openSocket(options, callback)
+        meter.attach(socket)
+      }
     })
     client.on('disconnect', () => { onClose(connection) })
 
-    /** Sees everything before undici does: it has no limit on trailers, framing and empty lines, or for one response. */
-    function check (chunk: Buffer): void {
-      bytes += chunk.length
-      // Bytes that belong to no response: whatever follows them is not to be trusted.
-      if (reading === undefined) socket.destroy()
-      else if (bytes > MAX_RESPONSE_WIRE_BYTES) reading.abort(tooMuch(`more than ${MAX_RESPONSE_WIRE_BYTES} bytes`))
-      else if (++reads > MAX_RESPONSE_CHUNKS) reading.abort(tooMuch(`more than ${MAX_RESPONSE_CHUNKS} pieces`))
-    }
-
     const carrier: Carrier = {
       started () {
-        reading = sent
         requests++
-        bytes = 0
-        reads = 0
+        meter.start(reader)
       },
+      progressed: meter.progressed,
       done (reusable) {
-        reading = undefined
+        meter.stop()
         onDone(connection, reusable)
       },
       isFresh: () => requests === 1
     }
 
+    function sendNow (): void {
+      if (!reader.settled) dispatch(client, origin, reader)
+    }
+
     const connection: Connection = {
-      send (reader) {
-        sent = reader
+      send (next) {
+        reader = next
         reader.carrier = carrier
-        dispatch(client, origin, reader)
+        // Reads once more what has arrived on a reused socket: bytes of a provider that sent too much must not become
+        // the next response. undici looks at the end of this turn of the event loop, but that has read already.
+        if (requests === 0) sendNow()
+        else setImmediate(sendNow)
       },
       destroy () {
         const closed = client.destroy()

@@ -129,7 +129,9 @@ const busy = (provider: string) => new BatchCancelError(
 
 function checkDispatcher (dispatcher: Dispatcher): Dispatcher {
   if (typeof (dispatcher as Partial<Dispatcher> | null)?.dispatch === 'function') return dispatcher
-  throw invalidOption('forwardToProviders({ dispatcher }) must be a Dispatcher of undici, such as an Agent or a ProxyAgent.')
+  throw invalidOption(
+    'forwardToProviders({ dispatcher }) must be a Dispatcher of undici, such as an Agent or a ProxyAgent.'
+  )
 }
 
 function checkUndici (undici: typeof import('undici')): typeof import('undici') {

@@ -70,6 +70,7 @@ export function createOriginPool (
     queue.add(reader)
     reader.carrier = {
       started () {},
+      progressed () {},
       done () { queue.delete(reader) },
       isFresh: () => false
     }

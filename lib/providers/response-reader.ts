@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { BatchCancelError, invalidResponse } from '../errors.js'
 import {
-  MAX_INFORMATIONAL_RESPONSES, MAX_RESPONSE_BYTES, MAX_RESPONSE_CHUNKS, MAX_RESPONSE_HEADER_BYTES, MAX_RESPONSE_HEADERS
+  MAX_INFORMATIONAL_RESPONSES, MAX_RESPONSE_BYTES, MAX_RESPONSE_CHUNKS, MAX_RESPONSE_HEADERS
 } from '../limits.js'
 import type { OnCallEnd, UpstreamResponse } from './http-client.js'
 import type { UpstreamRequest } from './provider.js'
@@ -11,6 +11,8 @@ import type { UpstreamRequest } from './provider.js'
 export interface Carrier {
   /** The request is about to be written. */
   started (): void
+  /** A part of the response has come: informational, headers, or a piece of the body. */
+  progressed (): void
   /** Nothing more is to come; `reusable` if the whole response was read. */
   done (reusable: boolean): void
   /** Whether this is the first request on its connection. */
@@ -71,6 +73,7 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
     if (status < 200 && ++this.#informational > MAX_INFORMATIONAL_RESPONSES) {
       return this.abort(tooMuch(`more than ${MAX_INFORMATIONAL_RESPONSES} informational responses`))
     }
+    this.carrier?.progressed()
     if (Object.keys(headers).length > MAX_RESPONSE_HEADERS) {
       return this.abort(tooMuch(`more than ${MAX_RESPONSE_HEADERS} headers`))
     }
@@ -79,9 +82,12 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
   }
 
   onResponseData (_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.carrier?.progressed()
     const bytes = this.#bytes + chunk.length
     if (bytes > MAX_RESPONSE_BYTES) return this.abort(tooMuch(`a body of more than ${MAX_RESPONSE_BYTES} bytes`))
-    if (++this.#chunks > MAX_RESPONSE_CHUNKS) return this.abort(tooMuch(`a body of more than ${MAX_RESPONSE_CHUNKS} chunks`))
+    if (++this.#chunks > MAX_RESPONSE_CHUNKS) {
+      return this.abort(tooMuch(`a body of more than ${MAX_RESPONSE_CHUNKS} chunks`))
+    }
     this.#body = this.#chunks === 1 ? chunk : append(this.#body, this.#bytes, chunk, this.#chunks === 2)
     this.#bytes = bytes
   }
@@ -143,12 +149,11 @@ export const tooMuch = (what: string) => invalidResponse(`The response has ${wha
 /** Errors of undici that mean more than a failed connection. */
 function toCallError (error: Error & { readonly code?: unknown }, isFresh: boolean): Error {
   if (error instanceof BatchCancelError) return error
-  const { code } = error
-  if (code === 'UND_ERR_HEADERS_OVERFLOW') return tooMuch(`more than ${MAX_RESPONSE_HEADER_BYTES} bytes of headers`)
-  if (typeof code !== 'string' || !code.startsWith('HPE_')) return error
+  if (error.code === 'UND_ERR_HEADERS_OVERFLOW') return tooMuch('more bytes of headers than the dispatcher allows')
+  if (error.name !== 'HTTPParserError') return error
   // undici's own error has the bytes of the response, which may repeat a credential.
-  const cause = Object.assign(new Error(error.message), { code })
+  const cause = Object.assign(new Error(error.message), { name: error.name })
   // A reused connection may be out of step because of the response before; a response that breaks off is not malformed.
-  const repeatable = !isFresh || code === 'HPE_INVALID_EOF_STATE'
+  const repeatable = !isFresh || error.message.includes('EOF')
   return repeatable ? cause : invalidResponse('The response is not valid HTTP.', { repeatable, cause })
 }
