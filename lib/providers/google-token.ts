@@ -1,70 +1,71 @@
-import { createHash, createPrivateKey } from 'node:crypto'
+import { createHash, createPrivateKey, sign, type KeyObject } from 'node:crypto'
+import { promisify } from 'node:util'
+import { BatchCancelError, notSent, ProviderError } from '../errors.js'
 import { parseErrorBody } from '../forwarder/error-body.js'
 import { isObject } from '../is-object.js'
-import { BatchCancelError, internalError, ProviderError, notSent } from '../errors.js'
+import {
+  MAX_CACHED_TOKENS, MAX_PRIVATE_KEY_CHARACTERS, MAX_RSA_BITS, MAX_TOKEN_EXCHANGES, MAX_TOKEN_RESPONSE_BYTES,
+  MIN_RSA_BITS, TOKEN_EXPIRY_MARGIN_MS, TOKEN_TIMEOUT_MS
+} from '../limits.js'
 import { isToken } from './provider.js'
 
-/** What is used of the key file of a service account; nothing else of it is looked at. */
+/** What is used of the key file of a service account; everything else in it is ignored. */
 export interface ServiceAccount {
   readonly client_email: string
   readonly private_key: string
 }
 
-/** An access token, and the unix time in milliseconds when it ends. */
+/** An access token, and the Unix time in milliseconds when it expires. */
 export interface Token {
-  readonly access_token?: string | null | undefined
+  readonly access_token?: unknown
   readonly expiry_date?: number | null | undefined
 }
 
-/** Exchanges the signature of a service account for a token, at Google's own token endpoint. */
-export type Authorize = (account: ServiceAccount) => Promise<Token>
+/** Exchanges the signature of a service account for an access token. */
+export type ExchangeToken = (account: ServiceAccount) => Promise<Token>
 
 export interface TokensOptions {
-  /** Finds what asks for tokens. Default: `JWT` of the optional peer `google-auth-library`. */
-  readonly load?: () => Promise<Authorize>
-  /** Unix time in milliseconds. */
+  /** Exchanges a signature for a token. @default at Google's token endpoint */
+  readonly exchange?: ExchangeToken
+  /** Unix time in milliseconds. @default Date.now */
   readonly now?: () => number
 }
 
-/** A token is asked for anew this long before it ends, in milliseconds. */
-const EARLY = 5 * 60_000
-
-/** How many service accounts are remembered; the one that was not used for longest is forgotten first. */
-const MOST = 1000
+interface CachedToken {
+  readonly token: Promise<string>
+  /** Unix time in milliseconds until which the token is used. */
+  until: number
+}
 
 /**
- * Access tokens of service accounts, remembered by a hash of the whole credential until shortly before they end; calls
- * at the same time share one request for a token.
+ * Returns a function that returns the access token of a service account. Tokens are cached by a hash of the whole
+ * credential until shortly before they expire; calls at the same time share one exchange.
  *
- * Throws `internal_error` where google-auth-library is not installed, `missing_credentials` for a private key that
- * cannot sign, a `ProviderError` where Google gives no token, and what says that nobody answered.
+ * @throws BatchCancelError `missing_credentials` for a private key that is not an RSA key of 2048 to 4096 bits
+ * @throws BatchCancelError `upstream_busy` if too many exchanges are in progress
+ * @throws BatchCancelError `upstream_unreachable` if Google's token endpoint failed: nothing was sent to the provider
+ * @throws ProviderError if Google refused the service account
  */
-export function createTokens ({ load = loadJwt, now = Date.now }: TokensOptions = {}) {
-  const remembered = new Map<string, { token: Promise<string>, until: number }>()
-  let loaded: Promise<Authorize> | undefined
+export function createTokens ({ now = Date.now, exchange = exchangeAtGoogle(now) }: TokensOptions = {}) {
+  const cache = new Map<string, CachedToken>()
+  let exchanges = 0
 
-  async function authorizer (): Promise<Authorize> {
-    try {
-      return await (loaded ??= load())
-    } catch (error) {
-      throw internalError('Install google-auth-library to use service accounts of Google.', error)
-    }
-  }
+  function request (hash: string, account: ServiceAccount): CachedToken {
+    if (exchanges >= MAX_TOKEN_EXCHANGES) throw tooManyExchanges()
+    const entry: CachedToken = { token: requestToken(), until: Infinity }
 
-  function ask (hash: string, account: ServiceAccount) {
-    const entry = { token: fetchToken(), until: Infinity }
-
-    async function fetchToken (): Promise<string> {
+    async function requestToken (): Promise<string> {
+      exchanges++
       try {
-        const authorize = await authorizer()
-        checkKey(account)
-        const { access_token: token, expiry_date: ends } = await authorize(account).catch(error => { throw refusalOf(error) })
-        if (typeof token !== 'string' || !isToken(token)) throw notSent(new Error('Google answered without an access token.'))
-        entry.until = Number(ends ?? 0) - EARLY
+        const { access_token: token, expiry_date: expiry } = await exchange(account)
+        if (!isToken(token)) throw notSent(new Error('Google\'s token endpoint returned no access token.'))
+        entry.until = Number(expiry ?? 0) - TOKEN_EXPIRY_MARGIN_MS
         return token
       } catch (error) {
-        remembered.delete(hash)
+        cache.delete(hash)
         throw error
+      } finally {
+        exchanges--
       }
     }
 
@@ -72,65 +73,151 @@ export function createTokens ({ load = loadJwt, now = Date.now }: TokensOptions 
   }
 
   return async function accessToken (account: ServiceAccount): Promise<string> {
-    const hash = createHash('sha256').update(JSON.stringify([account.client_email, account.private_key])).digest('base64')
-    const known = remembered.get(hash)
-    const entry = known !== undefined && known.until > now() ? known : ask(hash, account)
-    remembered.delete(hash)
-    remembered.set(hash, entry)
-    if (remembered.size > MOST) remembered.delete(remembered.keys().next().value as string)
-    return entry.token
+    const hash = hashOf(account)
+    const cached = cache.get(hash)
+    const entry = cached !== undefined && cached.until > now() ? cached : request(hash, account)
+    // The one that was used last is at the end.
+    cache.delete(hash)
+    cache.set(hash, entry)
+    if (cache.size > MAX_CACHED_TOKENS) cache.delete(cache.keys().next().value as string)
+    return await entry.token
   }
 }
 
-function checkKey ({ private_key: key }: ServiceAccount): void {
-  if (isRsaKey(key)) return
-  throw new BatchCancelError('missing_credentials', 'The private_key of the service account is no RSA key in PEM form.', { param: 'authorization' })
-}
+const hashOf = ({ client_email: email, private_key: key }: ServiceAccount) =>
+  createHash('sha256').update(JSON.stringify([email, key])).digest('base64')
 
-function isRsaKey (pem: string): boolean {
-  try {
-    return createPrivateKey(pem).asymmetricKeyType === 'rsa'
-  } catch {
-    return false
-  }
-}
+const tooManyExchanges = () => new BatchCancelError(
+  'upstream_busy',
+  'Too many access tokens are being requested. Nothing was sent; try again later.',
+  { outcome: 'retryable', headers: { 'retry-after': '1' } }
+)
 
-/** What Google's refusal of a token is to the client: its credential was refused, whatever status that had. */
-function refusalOf (error: unknown): BatchCancelError | ProviderError {
-  const { status, response } = error as { status?: number, response?: { data?: unknown } }
-  // No token, so no request: nothing was sent to the provider.
-  if (status === undefined) return notSent(error)
-  const data = response?.data
-  const details = parseErrorBody(data) ?? { message: `Google's token endpoint answered ${status}.` }
-  const kind = isObject(data) && typeof data['error'] === 'string' ? data['error'] : null
-  // A token endpoint that fails has sent nothing to the provider, either.
-  if (status >= 500) return notSent(error)
-  const passed = status === 429
-  return new ProviderError(passed ? status : 401, { ...details, message: `No access token for the service account: ${details.message}`, code: kind }, undefined, error)
-}
-
-const SCOPES = ['https://www.googleapis.com/auth/cloud-platform']
-
-/** How long the token endpoint may take, in milliseconds. */
-const PATIENCE = 10_000
+/* The exchange: RFC 7523, as google-auth-library 10.9.1 does it (`JWT`), which signs on the event loop. */
 
 /**
- * `JWT` asks https://oauth2.googleapis.com/token, which is written into google-auth-library: no value of a key file
- * chooses where the signature goes. (`GoogleAuth` would follow `external_account`, which reads files and URLs.)
+ * The only host that gets a signature: no value of a key file chooses another one, such as `token_uri` or the
+ * `external_account` of other key files, which would have files and URLs read.
  */
-async function loadJwt (): Promise<Authorize> {
-  const { JWT } = await import('google-auth-library')
-  return ({ client_email: email, private_key: key }) => new JWT({
-    email,
-    key,
-    scopes: SCOPES,
-    // Neither logs of the environment's choice nor its proxies: the library's own client would heed both.
-    useAuthRequestParameters: false,
-    transporterOptions: {
-      fetchImplementation: (...request: Parameters<typeof fetch>) => fetch(...request),
+const TOKEN_URL = 'https://oauth2.googleapis.com/token'
+const SCOPE = 'https://www.googleapis.com/auth/cloud-platform'
+const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+const LIFETIME_SECONDS = 3600
+
+const exchangeAtGoogle = (now: () => number): ExchangeToken => async (account) => {
+  const key = parsePrivateKey(account)
+  const issuedAt = Math.floor(now() / 1000)
+  const assertion = await signAssertion(key, {
+    iss: account.client_email,
+    scope: SCOPE,
+    aud: TOKEN_URL,
+    exp: issuedAt + LIFETIME_SECONDS,
+    iat: issuedAt
+  })
+  const { status, text } = await post({ grant_type: GRANT_TYPE, assertion })
+  const body = parseJson(text)
+  if (status !== 200) throw refusalOf(status, body, assertion)
+  if (!isObject(body)) throw notSent(new Error('Google\'s token endpoint returned no JSON object.'))
+  return { access_token: body['access_token'], expiry_date: now() + Number(body['expires_in'] ?? 0) * 1000 }
+}
+
+const PEM = /^\s*-----BEGIN (RSA )?PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END \1PRIVATE KEY-----\s*$/
+
+/**
+ * The first bytes of an RSA key in PKCS #1 (RFC 8017), perhaps within PKCS #8 (RFC 5958), up to the length of its
+ * modulus. From 2048 to 4096 bits every length takes two bytes, so that only these are fixed places.
+ */
+const RSA_KEY = /^3082.{4}020100(?:300d06092a864886f70d01010105000482.{4}3082.{4}020100)?0282(.{4})/
+
+const MIN_MODULUS_BYTES = MIN_RSA_BITS / 8 + 1
+const MAX_MODULUS_BYTES = MAX_RSA_BITS / 8 + 1
+
+/** Looks at length and kind before OpenSSL does: parsing a large key, or one of DSA, takes seconds. */
+function parsePrivateKey ({ private_key: pem }: ServiceAccount): KeyObject {
+  const match = pem.length <= MAX_PRIVATE_KEY_CHARACTERS ? PEM.exec(pem) : null
+  if (match === null) throw invalidKey()
+  const [, pkcs1, base64 = ''] = match
+  const der = Buffer.from(base64, 'base64')
+  const modulusBytes = parseInt(RSA_KEY.exec(der.toString('hex', 0, 64))?.[1] ?? '', 16)
+  if (!(modulusBytes >= MIN_MODULUS_BYTES && modulusBytes <= MAX_MODULUS_BYTES)) throw invalidKey()
+  try {
+    return createPrivateKey({ key: der, format: 'der', type: pkcs1 === undefined ? 'pkcs8' : 'pkcs1' })
+  } catch {
+    throw invalidKey()
+  }
+}
+
+const invalidKey = () => new BatchCancelError(
+  'missing_credentials',
+  `The private_key of the service account must be an RSA key of ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits in PEM form.`,
+  { param: 'authorization' }
+)
+
+const signAsync = promisify<string, Buffer, KeyObject, Buffer>(sign)
+
+let lastSignature: Promise<unknown> = Promise.resolve()
+
+/** Off the event loop, and one at a time: a key that is made to be slow must not keep all threads of Node busy. */
+async function signAssertion (key: KeyObject, claims: object): Promise<string> {
+  const content = [{ alg: 'RS256' }, claims].map(toBase64Url).join('.')
+  const signing = lastSignature.then(() => signAsync('RSA-SHA256', Buffer.from(content), key))
+  lastSignature = signing.catch(() => {})
+  const signature = await signing.catch(() => { throw invalidKey() })
+  return `${content}.${signature.toString('base64url')}`
+}
+
+const toBase64Url = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+/** Throws nothing that contains the assertion. */
+async function post (form: Record<string, string>): Promise<{ status: number, text: string }> {
+  try {
+    const response = await fetch(TOKEN_URL, {
+      method: 'POST',
+      body: new URLSearchParams(form),
       redirect: 'error',
-      timeout: PATIENCE,
-      retryConfig: { retry: 0 }
-    }
-  }).authorize()
+      signal: AbortSignal.timeout(TOKEN_TIMEOUT_MS)
+    })
+    return { status: response.status, text: await readText(response) }
+  } catch (error) {
+    throw notSent(new Error(`Google's token endpoint did not return a token: ${reasonOf(error)}`))
+  }
+}
+
+const reasonOf = (error: unknown): string => {
+  const { message, cause } = error as Error
+  return cause instanceof Error ? `${message}: ${cause.message}` : message
+}
+
+async function readText ({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of body ?? []) {
+    bytes += chunk.length
+    if (bytes > MAX_TOKEN_RESPONSE_BYTES) throw new Error(`more than ${MAX_TOKEN_RESPONSE_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
+}
+
+function parseJson (text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * A refusal means to the client that its credential was refused, whatever its status. It may repeat the assertion,
+ * with which anybody gets a token.
+ */
+function refusalOf (status: number, body: unknown, assertion: string): BatchCancelError | ProviderError {
+  const returned = `Google's token endpoint returned ${status}.`
+  if (status >= 500) return notSent(new Error(returned))
+  const reason = parseErrorBody(body)?.message ?? returned
+  const code = isObject(body) && typeof body['error'] === 'string' ? body['error'] : null
+  return new ProviderError(status === 429 ? status : 401, {
+    message: `No access token for the service account: ${reason.replaceAll(assertion, '***')}`,
+    code: code?.replaceAll(assertion, '***') ?? null
+  })
 }

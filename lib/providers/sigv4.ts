@@ -1,53 +1,59 @@
-import { importPeer } from './import-peer.js'
+import { internalError } from '../errors.js'
 
-/** Keys of AWS, as its own SDK has them. */
+/** Access keys as AWS's own SDK takes and finds them. */
 export interface AwsKeys {
   readonly accessKeyId: string
   readonly secretAccessKey: string
   readonly sessionToken?: string | undefined
 }
 
-/** What is signed: a request without a body. */
+/** A request without a body, to be signed. */
 export interface Unsigned {
-  readonly method: string
+  readonly method: 'GET' | 'POST'
   readonly origin: string
-  /** Percent-encoded once; the signature encodes it a second time, as AWS does. */
+  /** Encoded once; the signature encodes it a second time, as AWS does. */
   readonly path: string
 }
 
-/** Which service and region a signature is for. */
-export interface SigningScope {
-  readonly service: string
-  readonly region: string
-}
+/** Returns the headers that sign a request with the keys. */
+export type Sign = (request: Unsigned, keys: AwsKeys, region: string) => Promise<Record<string, string>>
 
-/** Returns the headers that prove that the owner of the keys made the request. */
-export type Sign = (request: Unsigned, keys: AwsKeys, scope: SigningScope) => Promise<Record<string, string>>
-
-/** Signs as AWS's own signer does, at a given time; with the host among the headers. */
-export type Signer = (
-  request: Unsigned,
-  keys: AwsKeys,
-  scope: SigningScope,
-  date: Date
-) => Promise<Record<string, string>>
+/** Signs as AWS's own signer does, at a given time; the headers include the host. */
+export type Signer = (request: Unsigned, keys: AwsKeys, region: string, at: Date) => Promise<Record<string, string>>
 
 export interface SignerOptions {
-  /** Loads the signer. @default AWS's own, from the optional peers */
+  /** Loads AWS's signer. @default from the optional peers `@smithy/signature-v4` and `@smithy/hash-node` */
   readonly load?: () => Promise<Signer>
   /** Unix time in milliseconds. @default Date.now */
   readonly now?: () => number
 }
 
-/** The optional peer dependencies that sign. */
-export const SIGNER_PEERS = ['@smithy/signature-v4', '@smithy/hash-node'] as const
+const SERVICE = 'bedrock'
 
-/** Signature Version 4 by AWS's own signer. Throws `internal_error` if it is not installed. */
+/**
+ * Returns a function that signs with AWS Signature Version 4, by AWS's own signer, which is loaded with the first
+ * request that needs it.
+ *
+ * @throws BatchCancelError `internal_error` if the optional peers are not installed; the next request tries again
+ */
 export function createSigner ({ load = loadSigner, now = Date.now }: SignerOptions = {}): Sign {
-  const signer = importPeer(SIGNER_PEERS, load)
-  return async (request, keys, scope) => {
+  let loaded: Promise<Signer> | undefined
+
+  async function signer (): Promise<Signer> {
+    try {
+      return await (loaded ??= load())
+    } catch (error) {
+      loaded = undefined
+      throw internalError(
+        'Requests to Bedrock need two optional packages: npm install @smithy/signature-v4 @smithy/hash-node.',
+        error
+      )
+    }
+  }
+
+  return async (request, keys, region) => {
     const sign = await signer()
-    const { host, ...headers } = await sign(request, keys, scope, new Date(now()))
+    const { host, ...headers } = await sign(request, keys, region, new Date(now()))
     // The HTTP client sets the host itself, from the same origin.
     return headers
   }
@@ -57,16 +63,12 @@ async function loadSigner (): Promise<Signer> {
   const [{ SignatureV4 }, { Hash }] = await Promise.all([import('@smithy/signature-v4'), import('@smithy/hash-node')])
   const sha256 = Hash.bind(null, 'sha256')
 
-  return async ({ method, origin, path }, keys, { service, region }, date) => {
-    const { accessKeyId, secretAccessKey, sessionToken } = keys
+  return async ({ method, origin, path }, { accessKeyId, secretAccessKey, sessionToken }, region, at) => {
     const { protocol, hostname, host } = new URL(origin)
     const credentials = { accessKeyId, secretAccessKey, ...sessionToken !== undefined && { sessionToken } }
-    const signer = new SignatureV4({ service, region, credentials, sha256 })
-    // Without a content type and a body: what is not there cannot differ from what was signed.
-    const { headers } = await signer.sign(
-      { method, protocol, hostname, path, headers: { host } },
-      { signingDate: date }
-    )
+    const signer = new SignatureV4({ service: SERVICE, region, credentials, sha256 })
+    // Without a content type or a body: what is not sent cannot differ from what was signed.
+    const { headers } = await signer.sign({ method, protocol, hostname, path, headers: { host } }, { signingDate: at })
     return headers
   }
 }
