@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { invalidOption } from '../check-options.js'
 import { BatchCancelError, internalError } from '../errors.js'
@@ -6,13 +5,9 @@ import { MAX_ORIGINS } from '../limits.js'
 import { connectBy, createConnect, type Connect } from './connection.js'
 import { createOriginPool, type OriginPool } from './origin-pool.js'
 import type { UpstreamRequest } from './provider.js'
-import { ResponseReader } from './response-reader.js'
+import { ResponseReader, type OnCallEnd, type UpstreamResponse } from './response-reader.js'
 
-export interface UpstreamResponse {
-  readonly status: number
-  readonly headers: IncomingHttpHeaders
-  readonly text: string
-}
+export type { OnCallEnd, UpstreamResponse } from './response-reader.js'
 
 /** The headers of every request, unless its provider sets others. */
 export const DEFAULT_HEADERS = {
@@ -20,9 +15,6 @@ export const DEFAULT_HEADERS = {
   'accept-encoding': 'identity',
   'user-agent': 'fastify-batch-cancel'
 }
-
-/** Registers a listener for the end of the call. Returns a function that unregisters it. */
-export type OnCallEnd = (listener: () => void) => () => void
 
 /** The one HTTP client. */
 export interface Upstream {

@@ -4,8 +4,16 @@ import { BatchCancelError, invalidResponse } from '../errors.js'
 import {
   MAX_INFORMATIONAL_RESPONSES, MAX_RESPONSE_BYTES, MAX_RESPONSE_CHUNKS, MAX_RESPONSE_HEADERS
 } from '../limits.js'
-import type { OnCallEnd, UpstreamResponse } from './http-client.js'
 import type { UpstreamRequest } from './provider.js'
+
+export interface UpstreamResponse {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly text: string
+}
+
+/** Registers a listener for the end of the call. Returns a function that unregisters it. */
+export type OnCallEnd = (listener: () => void) => () => void
 
 /** What sends the request of a reader. */
 export interface Carrier {
