@@ -58,7 +58,7 @@ t.test('it is the request that google-auth-library makes', async t => {
   t.strictSame([a?.method, a?.path, a?.headers['content-type']], [b?.method, b?.path, b?.headers['content-type']])
 })
 
-const FAILURES: ReadonlyArray<{ what: string, status?: number, body: unknown, error: object }> = [
+const FAILURES: ReadonlyArray<{ what: string, status?: number, body: unknown, error: Record<string, unknown> }> = [
   {
     what: 'a refusal',
     status: 400,
