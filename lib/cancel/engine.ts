@@ -1,6 +1,7 @@
 import {
   BatchCancelError, FST_BATCH_CANCEL_CLOSED, ProviderError, timedOut, type ErrorCode
 } from '../errors.js'
+import { onAbort } from '../on-abort.js'
 import { checkForwarder, type CheckedBatch } from '../forwarder/check-forwarder.js'
 import { createCall, endCall } from '../forwarder/lifetime.js'
 import type { BatchCall, BatchForwarder } from '../forwarder/types.js'
@@ -162,10 +163,10 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
   ): Promise<WaitResult> {
     const { result, stop } = pollers.wait(call, shareKeyOf(call, log), ms, log)
     const unregister = onLeave?.(stop)
-    signal?.addEventListener('abort', stop, { once: true })
+    const unregisterAbort = signal && onAbort(signal, stop)
     const waited = await result
     unregister?.()
-    signal?.removeEventListener('abort', stop)
+    unregisterAbort?.()
     return waited
   }
 
@@ -222,9 +223,7 @@ const notPrepared = () => new BatchCancelError(
 /** The result of the work, or `upstream_timeout` if the caller aborts before; the work goes on. */
 function untilAborted<T> (work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abort = () => reject(timedOut(signal.reason))
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    const unregister = onAbort(signal, () => reject(timedOut(signal.reason)))
+    work.then(resolve, reject).finally(unregister)
   })
 }

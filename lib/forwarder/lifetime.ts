@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events'
+import { onAbort } from '../on-abort.js'
 import type { BatchCall } from './types.js'
 
 /** The time in which work for one call goes on: it ends once, and then every listener has been called. */
@@ -10,6 +12,8 @@ class Lifetime {
   get signal (): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
+      // OpenAI's SDK (6.49) adds a listener for each request and never removes it: Node would warn of a leak.
+      setMaxListeners(0, this.#controller.signal)
       if (this.#ended) this.#controller.abort(endOfCall())
     }
     return this.#controller.signal
@@ -62,11 +66,5 @@ export function endCall (call: BatchCall): void {
 export function onCallEnd (call: BatchCall, listener: () => void): () => void {
   const lifetime = lifetimes.get(call)
   if (lifetime !== undefined) return lifetime.onEnd(listener)
-  const { signal } = call
-  if (signal.aborted) {
-    listener()
-    return () => {}
-  }
-  signal.addEventListener('abort', listener, { once: true })
-  return () => signal.removeEventListener('abort', listener)
+  return onAbort(call.signal, listener)
 }
