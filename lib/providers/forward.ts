@@ -5,7 +5,7 @@ import type { Batch, BatchCall, BatchForwarder, BatchResult } from '../forwarder
 import { isFunctionOption } from './credentials.js'
 import { checkForwardOptions, originOf, type ForwardOptions } from './forward-options.js'
 import { checkUrl } from './hosts.js'
-import { createUpstream, OWN_HEADERS } from './http-client.js'
+import { createUpstream, DEFAULT_HEADERS } from './http-client.js'
 import { createMask, secretsOf } from './mask.js'
 import type { Action } from './provider.js'
 import { readResponse } from './read-response.js'
@@ -67,8 +67,9 @@ export function createProviderForwarder (
     const request = provider.request(action, target)
     checkUrl(target.base, request.path)
     const authorized = await provider.authorize(credential, { ...request, origin, place })
-    const headers = Object.assign({}, OWN_HEADERS, forwarded, request.headers, authorized)
-    const response = await upstream(origin, { ...request, headers }, listener => onCallEnd(call, listener))
+    const headers = Object.assign({}, DEFAULT_HEADERS, forwarded, request.headers, authorized)
+    const onEnd = (listener: () => void) => onCallEnd(call, listener)
+    const response = await upstream(origin, { ...request, headers }, call.provider, onEnd)
     const mask = () => createMask([...secretsOf(credential, authorized), ...Object.values(forwarded)])
     return readResponse(response, { provider, action, batchId, mask })
   }

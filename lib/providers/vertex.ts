@@ -8,7 +8,6 @@ import { bearerToken, type Auth } from './auth.js'
 import { defineProvider, type OptionConflict, type PlaceInput } from './define-provider.js'
 import { createTokens, type ServiceAccount } from './google-token.js'
 import { googleCount, googleErrors, googleStatus } from './google.js'
-import { peerConflict } from './import-peer.js'
 import { matching, resolvable } from './option-rules.js'
 import { endTimestamp, isEmptyBody, metadataOrNull, stringOrNull, unixSeconds } from './parse-fields.js'
 import type { ProviderOptions, Resolvable } from './provider.js'
@@ -78,17 +77,13 @@ const HOSTS: Readonly<Record<string, string>> = {
 
 const NAME = '/projects/{project}/locations/{region}/batchPredictionJobs/{job}'
 
-const TOKEN_PEERS = ['google-auth-library'] as const
-
 export interface VertexParts {
   /** Returns an access token for a service account. */
   readonly accessToken: (account: ServiceAccount) => Promise<string>
-  /** Returns those of the packages that are not installed. */
-  readonly missing?: (names: readonly string[]) => readonly string[]
 }
 
 /** The definition for a source of access tokens. */
-export function defineVertex ({ accessToken, missing }: VertexParts) {
+export function defineVertex ({ accessToken }: VertexParts) {
   const auth: Auth<VertexCredential, VertexOptions> = {
     sets: ['authorization'],
     fromClient: headers => clientAccount(headers) ?? bearerToken(headers),
@@ -128,9 +123,8 @@ export function defineVertex ({ accessToken, missing }: VertexParts) {
       )
     },
     conflict ({ apiKey, serviceAccount }): OptionConflict | undefined {
-      if (serviceAccount === undefined) return undefined
-      if (apiKey !== undefined) return { names: ['serviceAccount', 'apiKey'], problem: 'exclude each other.' }
-      return peerConflict('serviceAccount', TOKEN_PEERS, missing)
+      if (serviceAccount === undefined || apiKey === undefined) return undefined
+      return { names: ['serviceAccount', 'apiKey'], problem: 'exclude each other.' }
     },
     pins: ({ project, region }) => ({ [PROJECT]: project, [REGION]: region }),
     accepts: isEmptyBody,
@@ -154,7 +148,7 @@ export function defineVertex ({ accessToken, missing }: VertexParts) {
 /**
  * Google Cloud's Vertex AI: its batch prediction jobs. A cancel returns `{}` and shows late, so the job is read after
  * it; a second cancel of a job is an error there, which the read resolves. A job is named by its number or by its full
- * name. Service accounts need the optional package `google-auth-library`.
+ * name.
  *
  * @throws FST_BATCH_CANCEL_INVALID_OPTION
  */

@@ -1,13 +1,12 @@
-import { generateKeyPairSync, verify } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import t, { type Test } from 'tap'
 import { forwardToProviders, type Batch, type BatchCall, type BatchResult } from '../../lib/index.js'
 import { bedrock, bedrockErrorCode, defineBedrock, type BedrockOptions } from '../../lib/providers/bedrock.js'
-import { createTokens, type Authorize } from '../../lib/providers/google-token.js'
 import { google } from '../../lib/providers/google.js'
 import type { Provider, Resolvable } from '../../lib/providers/provider.js'
+import { vertex, type VertexOptions } from '../../lib/providers/vertex.js'
 import { createSigner } from '../../lib/providers/sigv4.js'
-import { defineVertex, vertex, type VertexOptions } from '../../lib/providers/vertex.js'
 import { isBatch } from '../../schemas/index.js'
 import { buildWithoutPauses, cancel } from '../support/app.js'
 import { conform, type Case } from '../support/conformance.js'
@@ -379,7 +378,7 @@ t.test('bedrock: the kind of an error', async t => {
 
 /* Vertex AI */
 
-const { privateKey: PEM, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } })
+const { privateKey: PEM } = generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } })
 const ACCOUNT = { client_email: 'cancel@my-project-1.iam.gserviceaccount.com', private_key: PEM }
 const KEY_FILE = { type: 'service_account', project_id: 'other-project', private_key_id: 'id', ...ACCOUNT, token_uri: 'https://evil.example/token', universe_domain: 'evil.example' }
 const NAME = 'projects/my-project-1/locations/us-central1/batchPredictionJobs/4567890123456789012'
@@ -558,111 +557,6 @@ t.test('vertex-ai: every state of a job', async t => {
     t.equal(batchIn(vertex(), body, NAME), undefined)
   }
   for (const body of [undefined, [], 'x', { status: 'success' }]) t.equal(batchIn(vertex(), body, NAME, 'cancel'), undefined)
-})
-
-/** Stands in for the network of this process; the provider itself is reached otherwise. */
-function stubFetch (t: Test, answer: () => Response | Promise<Response>): Array<{ url: string, init: RequestInit }> {
-  const own = globalThis.fetch
-  const requests: Array<{ url: string, init: RequestInit }> = []
-  globalThis.fetch = async (url, init = {}) => {
-    requests.push({ url: String(url), init })
-    return answer()
-  }
-  t.teardown(() => { globalThis.fetch = own })
-  return requests
-}
-
-const json = (body: unknown, status = 200) => new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } })
-
-t.test('vertex-ai: a token is asked for at Google\'s own endpoint only', async t => {
-  const requests = stubFetch(t, () => json({ access_token: 'ya29.minted', expires_in: 3599, token_type: 'Bearer' }))
-  const upstream = await startUpstream(t, ({ method }) => ({ body: method === 'POST' ? {} : vertexJob({}) }))
-  const app = await buildWithoutPauses(t, { defaultProvider: 'vertex-ai', forward: forwardToProviders({ providers: { 'vertex-ai': vertex({ baseUrl: `${upstream.url}/v1` }) } }) }, { routerOptions: { maxParamLength: 512 } })
-  const response = await cancel(app, { id: NAME, headers: { 'x-portkey-vertex-service-account-json': JSON.stringify(KEY_FILE) } })
-  t.equal(response.statusCode, 200, response.body)
-  t.strictSame(upstream.requests.map(({ headers }) => headers.authorization), ['Bearer ya29.minted', 'Bearer ya29.minted'])
-  t.equal(requests.length, 1, 'one token for both')
-  t.match(requests, [{ url: 'https://oauth2.googleapis.com/token', init: { method: 'POST', redirect: 'error', signal: AbortSignal } }])
-  const sent = new URLSearchParams(String(requests[0]?.init.body))
-  t.equal(sent.get('grant_type'), 'urn:ietf:params:oauth:grant-type:jwt-bearer')
-  const [header = '', claims = '', signature = ''] = sent.get('assertion')?.split('.') ?? []
-  t.match(JSON.parse(Buffer.from(claims, 'base64url').toString()), { iss: ACCOUNT.client_email, aud: 'https://oauth2.googleapis.com/token', scope: 'https://www.googleapis.com/auth/cloud-platform' })
-  t.ok(verify('RSA-SHA256', Buffer.from(`${header}.${claims}`), publicKey, Buffer.from(signature, 'base64url')), 'signed by the key')
-})
-
-t.test('a token that Google does not give', async t => {
-  const cases: Array<{ what: string, answer: () => Response | Promise<Response>, error: { message: string | RegExp, code?: string, statusCode?: number, details?: object } }> = [
-    { what: 'a refusal', answer: () => json({ error: 'invalid_grant', error_description: 'Invalid JWT Signature.' }, 400), error: { message: 'No access token for the service account: Invalid JWT Signature.', statusCode: 401, details: { code: 'invalid_grant' } } },
-    { what: 'a refusal without words', answer: () => json({}, 403), error: { message: 'No access token for the service account: Google\'s token endpoint answered 403.', statusCode: 401, details: { code: null } } },
-    { what: 'a limit', answer: () => json({ error: 'rate_limit' }, 429), error: { message: /: rate_limit$/, statusCode: 429, details: { code: 'rate_limit' } } },
-    { what: 'an error of Google\'s', answer: () => new Response('oh', { status: 503 }), error: { message: /Nothing was sent/, code: 'upstream_unreachable', statusCode: 502 } },
-    { what: 'no token', answer: () => json({ id_token: 'x' }), error: { message: /Nothing was sent/, code: 'upstream_unreachable' } },
-    { what: 'no token that a header can carry', answer: () => json({ access_token: 'a b' }), error: { message: /Nothing was sent/, code: 'upstream_unreachable' } },
-    { what: 'nobody', answer: () => { throw new TypeError('fetch failed', { cause: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) }) }, error: { message: /could not be reached/, code: 'upstream_unreachable' } },
-    { what: 'a redirect', answer: () => { throw new TypeError('fetch failed', { cause: new Error('unexpected redirect') }) }, error: { message: /could not be reached/, code: 'upstream_unreachable' } },
-    { what: 'nobody in time', answer: () => { throw new DOMException('The operation was aborted due to timeout', 'TimeoutError') }, error: { message: /Nothing was sent/, code: 'upstream_unreachable' } }
-  ]
-  for (const { what, answer, error } of cases) {
-    await t.test(what, async t => {
-      const requests = stubFetch(t, answer)
-      const accessToken = createTokens()
-      await t.rejects(accessToken(ACCOUNT), error)
-      await t.rejects(accessToken(ACCOUNT), error, 'and it is not remembered')
-      t.equal(requests.length, 2, 'asked once each')
-    })
-  }
-})
-
-t.test('tokens are remembered by the whole credential, until shortly before they end', async t => {
-  let time = 1_000_000
-  const asks: string[] = []
-  const authorize: Authorize = async ({ client_email: email }) => ({ access_token: `${email}-${asks.push(email)}`, expiry_date: time + 3_600_000 })
-  const accessToken = createTokens({ load: async () => authorize, now: () => time })
-  t.strictSame(await Promise.all([accessToken(ACCOUNT), accessToken(ACCOUNT)]), [`${ACCOUNT.client_email}-1`, `${ACCOUNT.client_email}-1`], 'calls at the same time share one')
-  t.equal(await accessToken({ ...ACCOUNT, client_email: 'b@c' }), 'b@c-2')
-  const other = generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }).privateKey
-  t.equal(await accessToken({ ...ACCOUNT, private_key: other }), `${ACCOUNT.client_email}-3`, 'who has another key has another token')
-  time += 3_300_000 - 1
-  t.equal(await accessToken(ACCOUNT), `${ACCOUNT.client_email}-1`)
-  time += 1
-  t.equal(await accessToken(ACCOUNT), `${ACCOUNT.client_email}-4`, 'five minutes before the end')
-
-  const ends: Array<number | null | undefined> = [undefined, null, NaN]
-  for (const end of ends) {
-    let count = 0
-    const forgetful = createTokens({ load: async () => async () => ({ access_token: `t${++count}`, expiry_date: end }), now: () => time })
-    t.strictSame([await forgetful(ACCOUNT), await forgetful(ACCOUNT)], ['t1', 't2'], 'of an end that is not told nothing is assumed')
-  }
-})
-
-t.test('a bounded number of service accounts is remembered', async t => {
-  const asks: string[] = []
-  const accessToken = createTokens({ load: async () => async ({ client_email: email }) => { asks.push(email); return { access_token: email, expiry_date: Infinity } } })
-  const used = (n: number) => accessToken({ ...ACCOUNT, client_email: `${n}@a` })
-  for (let n = 0; n < 1000; n++) await used(n)
-  await used(0)
-  t.equal(asks.length, 1000)
-  await used(1000)
-  await used(0)
-  t.equal(asks.length, 1001, 'what was used lately is remembered')
-  await used(1)
-  t.equal(asks.length, 1002, 'what was not is forgotten')
-})
-
-t.test('vertex-ai says what to install', async t => {
-  const cause = new Error('Cannot find package')
-  let loads = 0
-  const provider = defineVertex({ accessToken: createTokens({ load: async () => { loads++; throw cause } }) })()
-  const error = { code: 'internal_error', message: 'Internal error', cause: { message: 'Install google-auth-library to use service accounts of Google.', cause } }
-  await t.rejects(requestOf(provider, 'cancel', NAME, { credential: ACCOUNT }), error)
-  await t.rejects(requestOf(provider, 'cancel', NAME, { credential: ACCOUNT }), error)
-  t.equal(loads, 1)
-})
-
-t.test('a key that cannot sign', async t => {
-  const accessToken = createTokens({ load: async () => async () => ({ access_token: 'x' }) })
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256', privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } })
-  for (const key of [privateKey, '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n']) await t.rejects(accessToken({ ...ACCOUNT, private_key: key }), { code: 'missing_credentials', statusCode: 401 })
 })
 
 /* Gemini API */

@@ -185,7 +185,7 @@ const { privateKey: PEM } = generateKeyPairSync('rsa', { modulusLength: 2048, pr
 const keyFile = (name: string) => ({ type: 'service_account', client_email: `${name}@example.com`, private_key: PEM, token_uri: 'https://evil.example/token', project_id: 'p-evil' })
 const tokenOf = (name: string) => bearer(`s3cret-token-of-${name}@example.com`)
 
-const vertexExchanging = defineVertex({ accessToken: createTokens({ load: async () => async ({ client_email: email }) => ({ access_token: `s3cret-token-of-${email}`, expiry_date: Infinity }) }) })
+const vertexExchanging = defineVertex({ accessToken: createTokens({ exchange: async ({ client_email: email }) => ({ access_token: `s3cret-token-of-${email}`, expiry_date: Infinity }) }) })
 
 const GCP = { project: { 'x-portkey-vertex-project-id': 'p-client' }, region: { 'x-portkey-vertex-region': 'europe-west4' } }
 const GCP_PLACE: Wire = { ':path': /\/projects\/p-client\/locations\/europe-west4\/batchPredictionJobs\/1234:cancel$/ }

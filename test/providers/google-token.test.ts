@@ -103,8 +103,8 @@ for (const { what, status = 200, body, error } of FAILURES) {
   t.test(`Google returns no token: ${what}`, async t => {
     const internet = await catchAll(t, () => ({ status, body }))
     const accessToken = createTokens()
-    await t.rejects(accessToken(ACCOUNT), error)
-    await t.rejects(accessToken(ACCOUNT), error, 'a failure is not cached')
+    await t.rejects(accessToken(ACCOUNT), error as unknown as Error)
+    await t.rejects(accessToken(ACCOUNT), error as unknown as Error, 'a failure is not cached')
     t.equal(internet.requests.length, 2)
   })
 }
