@@ -1,59 +1,136 @@
+import { randomUUID } from 'node:crypto'
+import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { envelope } from '../lib/errors.js'
+import { builtIn, fastifyBatchCancel, forwardToProviders, openai, type ForwardOptions } from '../lib/index.js'
+import sandboxPlugin from '../lib/sandbox/index.js'
 import { documentOptions, security } from '../openapi/document.js'
-import { errorEnvelope } from '../lib/route/error-response.js'
-import { traceIdOf } from '../lib/headers.js'
-import { builtIn, fastifyBatchCancel, forwardToProviders, openai } from '../lib/index.js'
-import sandbox from '../lib/sandbox/index.js'
+import { guardAgainstBrowsers, type BrowserGuardOptions } from './browser-guard.js'
+import { limitLoad } from './load-limit.js'
+import { refuse } from './refuse.js'
+import { closingTime, trackConnections } from './shutdown.js'
 
-export interface GatewayOptions {
-  /** Fastify's own. Default: `warn`. */
+export interface GatewayOptions extends BrowserGuardOptions {
+  /**
+   * Fastify's log level.
+   * @default 'warn'
+   */
   readonly logLevel?: string
-  /** The hosts that `x-portkey-custom-host` may name; on loopback a bare one is reached by http, too. Default: none. */
+  /**
+   * The hosts that `x-portkey-custom-host` may name; on loopback a bare host also means http.
+   * @default []
+   */
   readonly trustedHosts?: readonly string[]
+  /**
+   * Exactly the providers to serve, besides the sandbox.
+   * @default builtIn
+   */
+  readonly providers?: NonNullable<ForwardOptions['providers']>
+  /** The provider of a call that names none. Without it `x-portkey-provider` is required. */
+  readonly defaultProvider?: string
+  /**
+   * Whether to serve the sandbox, under `/sandbox/v1` and as provider `sandbox`.
+   * @default true
+   */
+  readonly sandbox?: boolean
+  /**
+   * How long the work of one cancel may take, in milliseconds. Closing takes little longer.
+   * @default 30_000
+   */
+  readonly timeout?: number
 }
 
-/** The same limit as the schema's: Fastify's router refuses longer ids before any route sees them. */
-const LONGEST_ID = 512
+/** How long the work of one cancel may take, in milliseconds. */
+export const CANCEL_TIMEOUT_MS = 30_000
 
-/** A request that takes longer to arrive than this is given up, in milliseconds. */
-const REQUEST_TIMEOUT = 60_000
+/** The longest id that the router passes on, in characters: the same limit as the schema's. */
+const MAX_ID_LENGTH = 512
 
-/** The plugin, the sandbox and Swagger UI in one app. Throws `FST_BATCH_CANCEL_INVALID_OPTION` for a host that is none. */
-export async function createGateway ({ logLevel = 'warn', trustedHosts = [] }: GatewayOptions = {}): Promise<FastifyInstance> {
+/** How long a request may take to arrive, in milliseconds. */
+const REQUEST_TIMEOUT_MS = 60_000
+
+/** How long a connection may be idle, in milliseconds: longer than the 60 seconds of common load balancers. */
+const KEEP_ALIVE_TIMEOUT_MS = 72_000
+
+/**
+ * The plugin, the sandbox and Swagger UI in one app.
+ *
+ * `/healthz` is a liveness check: 200 as long as the process takes requests, under load as well, so that nobody
+ * restarts a gateway for being busy; 503 once it is closing.
+ *
+ * @throws FST_BATCH_CANCEL_INVALID_OPTION for an option that is not valid.
+ */
+export async function createGateway (options: GatewayOptions = {}): Promise<FastifyInstance> {
+  const { logLevel = 'warn', defaultProvider, sandbox = true, timeout = CANCEL_TIMEOUT_MS } = options
+  const sandboxKey = randomUUID()
+  const connections = trackConnections()
+  const forward = createForwarder(options, { url: () => `${originOf(app)}/sandbox/v1`, key: sandboxKey })
+
   const app: FastifyInstance = Fastify({
     logger: { level: logLevel },
-    routerOptions: { maxParamLength: LONGEST_ID },
-    requestTimeout: REQUEST_TIMEOUT,
-    // The gateway says so itself, in its own envelope.
+    routerOptions: { maxParamLength: MAX_ID_LENGTH },
+    serverFactory: (handler) => {
+      const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS })
+      connections.watch(server)
+      return server.on('request', handler)
+    },
+    // The gateway refuses new requests itself, in its own envelope.
     return503OnClosing: false,
-    frameworkErrors: refuseUrl,
+    frameworkErrors: (error, request, reply) =>
+      refuseUrl(error, request, reply, namedProvider(request, forward.providers)),
     clientErrorHandler: refuseBytes
   })
+
   let closing = false
-  app.addHook('preClose', async () => { closing = true })
-  app.addHook('onRequest', async (request, reply) => closing ? answer(request, reply.header('connection', 'close'), 503, 'The gateway is closing.') : undefined)
-  app.setNotFoundHandler((request, reply) => answer(request, reply, 404, `Unknown URL: ${request.method} ${request.url}`))
+  app.addHook('preClose', (done) => {
+    closing = true
+    connections.drain()
+    setTimeout(connections.destroy, closingTime(timeout)).unref()
+    done()
+  })
+  app.addHook('preHandler', (request, _reply, done) => {
+    connections.begin(request.raw)
+    done()
+  })
+
+  // A call to the sandbox comes back as a request of its own: it belongs to work that was accepted.
+  const isOwnRequest = ({ headers }: FastifyRequest) => headers.authorization === `Bearer ${sandboxKey}`
+  app.addHook('onRequest', (request, reply, done) => {
+    if (closing && !isOwnRequest(request)) refuseClosing(request, reply)
+    else done()
+  })
+  guardAgainstBrowsers(app, options)
+  await limitLoad(app, request => request.url === '/healthz' || isOwnRequest(request))
+  app.setNotFoundHandler((request, reply) =>
+    refuse(request, reply, { status: 404, message: `Unknown URL: ${request.method} ${request.url}` }))
 
   await app.register(swagger, documentOptions({ url: '/', description: 'This gateway' }))
-  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { tryItOutEnabled: true, docExpansion: 'full', defaultModelsExpandDepth: 0 } })
-  await app.register(sandbox, { prefix: '/sandbox/v1' })
-  await app.register(fastifyBatchCancel, {
-    forward: forwardToProviders({
-      providers: { sandbox: openai({ baseUrl: () => `${originOf(app)}/sandbox/v1`, apiKey: 'sandbox' }), ...builtIn },
-      trustedHosts: trustedHosts.flatMap(onLoopbackByHttpToo)
-    }),
-    retrieve: true,
-    routeOptions: { schema: { security } }
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: { tryItOutEnabled: true, docExpansion: 'full', defaultModelsExpandDepth: 0 }
   })
+  if (sandbox) await app.register(sandboxPlugin, { prefix: '/sandbox/v1' })
+  await app.register(fastifyBatchCancel, { forward, defaultProvider, timeout, routeOptions: { schema: { security } } })
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   app.get('/healthz', { schema: { hide: true } }, () => ({ status: 'ok' }))
   return app
 }
 
-/** Where the gateway is reached from this machine, whatever it listens on. */
+type Forwarder = ReturnType<typeof forwardToProviders>
+
+/** The sandbox comes first: it is the example that the page shows. */
+function createForwarder (options: GatewayOptions, { url, key }: { url: () => string, key: string }): Forwarder {
+  const { sandbox = true, providers = builtIn, trustedHosts = [] } = options
+  return forwardToProviders({
+    providers: { ...sandbox && { sandbox: openai({ baseUrl: url, apiKey: key }) }, ...providers },
+    trustedHosts: trustedHosts.flatMap(onLoopbackByHttpToo)
+  })
+}
+
+/** The URL at which this machine reaches the gateway, whatever address it listens on. */
 export function originOf (app: FastifyInstance): string {
   const { address, family, port } = app.server.address() as AddressInfo
   const host = address === '0.0.0.0' || address === '::' ? '127.0.0.1' : address
@@ -64,26 +141,48 @@ const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/
 
 const onLoopbackByHttpToo = (host: string) => LOOPBACK.test(host) ? [`https://${host}`, `http://${host}`] : [host]
 
-/** What Fastify's router refuses before any route: a URL that cannot be decoded, an id that is too long. */
-function refuseUrl (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  const code = request.url.startsWith('/v1/batches/') ? 'invalid_batch_id' : null
-  answer(request, reply, 400, error.message, code)
+/** The provider that a request names, if the gateway serves it. */
+function namedProvider ({ headers }: FastifyRequest, served: Forwarder['providers']): string | undefined {
+  const name = String(headers['x-portkey-provider'])
+  const traits = served.get(name)
+  return traits === undefined || traits.refusal !== undefined ? undefined : name
 }
 
-function answer (request: FastifyRequest, reply: FastifyReply, status: number, message: string, code: string | null = null): FastifyReply {
-  const id = String(request.id)
-  return reply.code(status).headers({ 'x-request-id': id, 'x-portkey-trace-id': traceIdOf(request.headers, id) }).send(errorEnvelope(status, { message, code }))
+/** Fastify's router refuses a URL that cannot be decoded, or an id that is too long, before any route. */
+function refuseUrl (error: FastifyError, request: FastifyRequest, reply: FastifyReply, provider?: string): void {
+  const hasId = request.url.startsWith('/v1/batches/')
+  refuse(request, reply, hasId ? { ...INVALID_ID, provider } : { status: 400, message: error.message })
 }
 
-/** The status lines for bytes that are no HTTP request; anything else is a 400. */
-const REFUSALS: Readonly<Record<string, string>> = {
+const INVALID_ID = {
+  status: 400,
+  message: `Invalid batch id: expected 1 to ${MAX_ID_LENGTH} characters, percent-encoded as UTF-8.`,
+  code: 'invalid_batch_id',
+  param: 'id'
+}
+
+const refuseClosing = (request: FastifyRequest, reply: FastifyReply) => refuse(request, reply, {
+  status: 503,
+  message: 'The gateway is closing.',
+  headers: { connection: 'close' }
+})
+
+/** The status lines for bytes that are not an HTTP request; anything else is a 400. */
+const STATUS_LINES: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout'
 }
 
 function refuseBytes (error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable) return
-  const line = REFUSALS[String(error.code)] ?? '400 Bad Request'
-  const body = JSON.stringify(errorEnvelope(400, { message: `${line.slice(4)}.` }))
-  socket.end(`HTTP/1.1 ${line}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
+  const line = STATUS_LINES[String(error.code)] ?? '400 Bad Request'
+  const body = JSON.stringify(envelope(400, { message: `${line.slice(4)}.` }))
+  socket.end([
+    `HTTP/1.1 ${line}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+    '',
+    body
+  ].join('\r\n'))
 }

@@ -1,23 +1,27 @@
-import { listenFault, readEnvironment } from './environment.js'
-import { createGateway, originOf } from './gateway.js'
+#!/usr/bin/env node
+import { CANCEL_TIMEOUT_MS } from './gateway.js'
+import { main } from './main.js'
+import { closingTime, createShutdown, watchParent } from './shutdown.js'
 
-async function start (): Promise<void> {
-  const { host, port, logLevel, trustedHosts } = readEnvironment(process.env)
-  const app = await createGateway({ logLevel, trustedHosts })
-  await app.listen({ host, port }).catch((error: NodeJS.ErrnoException) => { throw new Error(listenFault(host, port, error)) })
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => app.close())
+const printError = (sentence: string) => console.error(sentence)
 
-  const origin = originOf(app)
-  console.log(`fastify-batch-cancel listens on ${origin}
-
-  page     ${origin}/docs
-  cancel   curl -X POST ${origin}/v1/batches/batch_abc123/cancel -H 'x-portkey-provider: sandbox'
-  wait     curl -X POST ${origin}/v1/batches/batch_in_progress/cancel -H 'x-portkey-provider: sandbox' -H 'prefer: wait=30'
-  look     curl ${origin}/sandbox/v1/batches/batch_abc123
-`)
+function closeOnSignals (close: () => Promise<unknown>): void {
+  const { begin, onSignal } = createShutdown({
+    close,
+    exit: code => process.exit(code),
+    report: printError,
+    now: () => performance.now(),
+    timeout: closingTime(CANCEL_TIMEOUT_MS)
+  })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
+  if (process.env['npm_lifecycle_event'] === 'start') watchParent(begin)
 }
 
-start().catch((error: Error) => {
-  console.error(error.message)
-  process.exitCode = 1
+const exitCode = await main({
+  args: process.argv.slice(2),
+  env: process.env,
+  print: text => console.log(text),
+  printError,
+  onListening: app => closeOnSignals(() => app.close())
 })
+if (exitCode !== undefined) process.exitCode = exitCode
