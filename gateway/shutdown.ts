@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { constants } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** How long responses may take to be written once every cancel has ended, in milliseconds. */
 const WRITE_GRACE_MS = 1000
@@ -44,17 +45,13 @@ export function trackConnections (): Connections {
   }
 
   function onConnection (socket: Socket): void {
-    if (draining) {
-      socket.destroy()
-      return
-    }
     connections.set(socket, new Set())
     socket.once('close', () => connections.delete(socket))
+    if (draining) socket.destroy()
   }
 
   function onRequest ({ socket }: IncomingMessage, response: ServerResponse): void {
-    const responses = connections.get(socket)
-    if (responses === undefined) return
+    const responses = connections.get(socket) as Set<ServerResponse>
     responses.add(response)
     if (draining) markLast(responses)
     response.once('close', () => {
@@ -133,17 +130,13 @@ const waiting = (signal: NodeJS.Signals, timeout: number) =>
 const PARENT_INTERVAL_MS = 500
 
 /**
- * Calls `onGone` once the parent process has ended.
+ * Resolves once the parent process has ended. It does not keep this process alive.
  *
  * npm runs a script in a shell and sends the signals that it gets to that shell. Debian's `sh` (dash) ends on SIGTERM
  * without passing it on, which would leave the gateway running on its port. Ctrl-C reaches every process by itself;
  * a SIGINT for npm alone goes no further than dash. A supervisor should start `node dist/gateway/start.js`.
  */
-export function watchParent (onGone: () => void): void {
+export async function parentEnd (): Promise<void> {
   const parent = process.ppid
-  const timer = setInterval(() => {
-    if (process.ppid === parent) return
-    clearInterval(timer)
-    onGone()
-  }, PARENT_INTERVAL_MS).unref()
+  while (process.ppid === parent) await sleep(PARENT_INTERVAL_MS, undefined, { ref: false })
 }

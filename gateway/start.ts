@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { CANCEL_TIMEOUT_MS } from './gateway.js'
 import { main } from './main.js'
-import { closingTime, createShutdown, watchParent } from './shutdown.js'
+import { closingTime, createShutdown, parentEnd } from './shutdown.js'
 
 const printError = (sentence: string) => console.error(sentence)
 
@@ -14,7 +14,7 @@ function closeOnSignals (close: () => Promise<unknown>): void {
     timeout: closingTime(CANCEL_TIMEOUT_MS)
   })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
-  if (process.env['npm_lifecycle_event'] === 'start') watchParent(begin)
+  if (process.env['npm_lifecycle_event'] === 'start') parentEnd().then(begin)
 }
 
 const exitCode = await main({

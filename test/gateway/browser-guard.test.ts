@@ -102,6 +102,9 @@ t.test('an address that other machines can reach takes any host', async t => {
   t.match(await post(app, { host: 'gateway.example.com', origin: 'https://gateway.example.com' }), { status: 200 })
   t.match(await post(app, { host: 'gateway.example.com', origin: 'https://evil.example.com' }), ORIGIN_REFUSED)
   t.match(await get(await listen(t, {}, '::1'), { host: 'evil.example.com' }), HOST_REFUSED)
+  t.match(await get(await listen(t, { host: '::1' }, '::1'), {}), { status: 200 })
+  // Asked for by its address, which is not one of loopback's names.
+  t.match(await get(await listen(t, { host: '127.0.0.2' }, '127.0.0.2'), {}), { status: 200 })
   t.equal(isOnLoopback(await createGateway({ logLevel: 'silent' })), undefined, 'it does not listen')
 })
 

@@ -162,7 +162,9 @@ t.test('the program with a configuration', async t => {
       t.equal((await cancel(provider)).status, 200)
       t.equal(upstream.requests.at(-1)?.headers.authorization, sent)
     }
-    t.match(await cancel('openai'), { status: 400, body: /unknown_provider/ })
+    t.match(await cancel('openai'), { status: 400, error: { code: 'unknown_provider' } })
+    program.child.kill('SIGTERM')
+    t.equal(await program.ended, 0)
   })
 
   await t.test('a warning if others can use the keys', async t => {

@@ -1,8 +1,16 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { constants } from 'node:os'
 import t from 'tap'
 import { createGateway, originOf } from '../../gateway/gateway.js'
-import { closingTime, createShutdown, type Shutdown, type ShutdownOptions } from '../../gateway/shutdown.js'
+import {
+  closingTime,
+  createShutdown,
+  trackConnections,
+  type Shutdown,
+  type ShutdownOptions
+} from '../../gateway/shutdown.js'
 import { cancelsInFlight, COMPLETE, holdingUpstream, trusting } from './held-upstream.js'
 import { connectTo, listen, originFrom, start, startInShell, untilReported } from './program.js'
 
@@ -134,6 +142,26 @@ t.test('a client that does not read its responses cannot keep the gateway open',
   await new Promise(resolve => app.server.once('request', resolve))
   await app.close()
   t.pass('closed')
+})
+
+t.test('work that began before its request was complete finishes', { timeout: 30_000 }, async t => {
+  const connections = trackConnections()
+  const server = createServer()
+  connections.watch(server)
+  server.listen(0, '127.0.0.1')
+  t.teardown(() => { server.close() })
+  await once(server, 'listening')
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const idle = await connectTo(t, origin)
+  const client = await connectTo(t, origin)
+  client.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nhalf')
+  const [request, response] = await once(server, 'request')
+  connections.begin(request)
+  connections.drain()
+  await idle.closed
+  response.end('done')
+  await client.closed
+  t.match(client.text(), /^HTTP\/1\.1 200 OK\r\n[^]*connection: close\r\n[^]*done/i)
 })
 
 t.test('every address of localhost is watched', { timeout: 30_000 }, async t => {
