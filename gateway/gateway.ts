@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { envelope } from '../lib/errors.js'
+import { errorEnvelope } from '../lib/route/error-response.js'
 import { builtIn, fastifyBatchCancel, forwardToProviders, openai, type ForwardOptions } from '../lib/index.js'
 import sandboxPlugin from '../lib/sandbox/index.js'
 import { documentOptions, security } from '../openapi/document.js'
@@ -113,7 +113,13 @@ export async function createGateway (options: GatewayOptions = {}): Promise<Fast
     uiConfig: { tryItOutEnabled: true, docExpansion: 'full', defaultModelsExpandDepth: 0 }
   })
   if (sandbox) await app.register(sandboxPlugin, { prefix: '/sandbox/v1' })
-  await app.register(fastifyBatchCancel, { forward, defaultProvider, timeout, routeOptions: { schema: { security } } })
+  await app.register(fastifyBatchCancel, {
+    forward,
+    defaultProvider,
+    timeout,
+    retrieve: true,
+    routeOptions: { schema: { security } }
+  })
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   app.get('/healthz', { schema: { hide: true } }, () => ({ status: 'ok' }))
   return app
@@ -145,7 +151,7 @@ const onLoopbackByHttpToo = (host: string) => LOOPBACK.test(host) ? [`https://${
 function namedProvider ({ headers }: FastifyRequest, served: Forwarder['providers']): string | undefined {
   const name = String(headers['x-portkey-provider'])
   const traits = served.get(name)
-  return traits === undefined || traits.refusal !== undefined ? undefined : name
+  return traits === undefined || traits.unsupported !== undefined ? undefined : name
 }
 
 /** Fastify's router refuses a URL that cannot be decoded, or an id that is too long, before any route. */
@@ -176,7 +182,7 @@ const STATUS_LINES: Readonly<Record<string, string>> = {
 function refuseBytes (error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable) return
   const line = STATUS_LINES[String(error.code)] ?? '400 Bad Request'
-  const body = JSON.stringify(envelope(400, { message: `${line.slice(4)}.` }))
+  const body = JSON.stringify(errorEnvelope(400, { message: `${line.slice(4)}.` }))
   socket.end([
     `HTTP/1.1 ${line}`,
     'content-type: application/json; charset=utf-8',

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { envelope } from '../lib/errors.js'
-import { traceOf } from '../lib/headers.js'
+import { errorEnvelope } from '../lib/route/error-response.js'
+import { traceIdOf } from '../lib/headers.js'
 
 export interface Refusal {
   readonly status: number
@@ -17,14 +17,14 @@ export interface Refusal {
 export function refuse (request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
   const { status, message, code, param, provider, headers = {} } = refusal
   const id = String(request.id)
-  const body = envelope(status, { message, code, param })
+  const body = errorEnvelope(status, { message, code, param })
   if (provider !== undefined) body.provider = provider
   return reply
     .code(status)
     .headers({
       ...headers,
       'x-request-id': id,
-      'x-portkey-trace-id': traceOf(request.headers, id),
+      'x-portkey-trace-id': traceIdOf(request.headers, id),
       ...provider !== undefined && { 'x-portkey-provider': provider }
     })
     .send(body)
