@@ -58,13 +58,19 @@ t.test('it is the request that google-auth-library makes', async t => {
   t.strictSame([a?.method, a?.path, a?.headers['content-type']], [b?.method, b?.path, b?.headers['content-type']])
 })
 
-const FAILURES: ReadonlyArray<{ what: string, status?: number, body: unknown, error: Record<string, unknown> }> = [
+interface Failure {
+  readonly what: string
+  readonly status?: number
+  readonly body: unknown
+  readonly error: Readonly<Record<string, unknown>>
+}
+
+const FAILURES: readonly Failure[] = [
   {
     what: 'a refusal',
     status: 400,
     body: { error: 'invalid_grant', error_description: 'Invalid JWT Signature.' },
     error: {
-      name: 'ProviderError',
       statusCode: 401,
       message: 'No access token for the service account: Invalid JWT Signature.',
       details: { code: 'invalid_grant' }
@@ -99,8 +105,9 @@ const FAILURES: ReadonlyArray<{ what: string, status?: number, body: unknown, er
   }
 ]
 
-for (const { what, status = 200, body, error } of FAILURES) {
+for (const { what, status = 200, body, error: properties } of FAILURES) {
   t.test(`Google returns no token: ${what}`, async t => {
+    const error = properties as unknown as Error
     const internet = await catchAll(t, () => ({ status, body }))
     const accessToken = createTokens()
     await t.rejects(accessToken(ACCOUNT), error as unknown as Error)
