@@ -1,0 +1,186 @@
+import { readdir, readFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import batchSandbox from '../../lib/sandbox/index.js'
+import { runJavaScript, runTypeScript } from '../support/code-blocks.js'
+
+/* Every example runs as it is, over sockets, with the sandbox in the place of the provider. */
+
+const read = async (name: string) => await readFile(new URL(`../../examples/${name}`, import.meta.url), 'utf8')
+
+let runs = 0
+/** A fresh copy for every run, since a module is evaluated once. */
+const nextName = (file: string) => `examples-${runs++}-${file}`
+
+interface Sandbox {
+  readonly url: string
+  /** The credentials that arrived, in order. */
+  readonly credentials: string[]
+}
+
+async function startSandbox (t: Test): Promise<Sandbox> {
+  const sandbox = Fastify({ forceCloseConnections: true })
+  const credentials: string[] = []
+  sandbox.addHook('onRequest', async ({ headers }) => { credentials.push(String(headers.authorization)) })
+  sandbox.register(batchSandbox, { prefix: '/v1', latency: 1 })
+  t.teardown(() => sandbox.close())
+  return { url: `${await sandbox.listen({ port: 0 })}/v1`, credentials }
+}
+
+type Environment = Readonly<Record<string, string>>
+
+const setEnvironment = (env: Environment) => Object.assign(process.env, { PORT: '0', LOG_LEVEL: 'silent', ...env })
+
+interface Response {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: unknown
+}
+
+/** Runs an example that listens. Returns what sends requests to it. */
+async function startExample (t: Test, file: string, env: Environment) {
+  setEnvironment(env)
+  const run = file.endsWith('.ts') ? runTypeScript : runJavaScript
+  const { app } = await run(nextName(file), await read(file)) as { app: FastifyInstance }
+  t.teardown(() => app.close())
+  const { port } = app.server.address() as AddressInfo
+
+  return async function send (method: string, path: string, headers: Record<string, string> = {}): Promise<Response> {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers })
+    const text = await response.text()
+    const isJson = response.headers.get('content-type')?.startsWith('application/json') === true
+    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text }
+  }
+}
+
+t.test('minimal.js: a client names the provider and brings the credential', async t => {
+  const send = await startExample(t, 'minimal.js', {})
+  const unnamed = await send('POST', '/v1/batches/batch_1/cancel')
+  t.match(unnamed, { status: 400, body: { error: { code: 'missing_provider' } } })
+  const withoutKey = await send('GET', '/v1/batches/batch_1', { 'x-portkey-provider': 'openai' })
+  t.match(withoutKey, { status: 401, body: { error: { code: 'missing_credentials' } } })
+})
+
+t.test('existing-app.js: only the server\'s key reaches the provider', async t => {
+  const { url, credentials } = await startSandbox(t)
+  const send = await startExample(t, 'existing-app.js', { OPENAI_BASE_URL: url, OPENAI_API_KEY: 'sk-server' })
+  const cancel = '/llm/v1/batches/batch_abc123/cancel'
+
+  const anonymous = await send('POST', cancel)
+  t.match(anonymous, { status: 401, body: { error: { message: 'Log in first.', code: 'unauthenticated' } } })
+  t.equal(anonymous.headers.get('www-authenticate'), 'Bearer')
+  t.match(await send('POST', cancel, { authorization: 'Bearer token-of-bob' }), {
+    status: 403,
+    body: { error: { code: 'call_not_allowed' } }
+  })
+  const ann = { authorization: 'Bearer token-of-ann' }
+  t.match(await send('POST', cancel, { ...ann, 'x-portkey-config': '{"provider":"groq"}' }), {
+    status: 400,
+    body: { error: { param: 'x-portkey-config' } }
+  })
+  t.strictSame(credentials, [], 'nothing was sent')
+
+  const cancelled = await send('POST', cancel, ann)
+  t.match(cancelled, { status: 200, body: { id: 'batch_abc123', status: 'cancelling' } })
+  t.equal(cancelled.headers.get('x-ratelimit-limit'), '10', 'the rate limit of the route')
+  t.strictSame(credentials, ['Bearer sk-server'])
+
+  const { body: document } = await send('GET', '/docs/json')
+  const post = { security: [{ bearer: [] }], tags: ['Batches'] }
+  t.match(document, { paths: { '/llm/v1/batches/{id}/cancel': { post } } })
+})
+
+t.test('many-tenants.js: each tenant has a key, and sees only its own batches', async t => {
+  const { url, credentials } = await startSandbox(t)
+  const send = await startExample(t, 'many-tenants.js', { OPENAI_BASE_URL: url })
+  const cancel = (id: string, tenant: string) => send('POST', `/v1/batches/${id}/cancel`, { 'x-tenant': tenant })
+
+  t.match(await cancel('batch_abc123', 'eve'), { status: 401 })
+  t.match(await cancel('batch_abc123', 'bob'), { status: 404, body: { error: { code: 'batch_not_found' } } })
+  t.strictSame(credentials, [], 'nothing was sent')
+  t.match(await cancel('batch_abc123', 'ann'), { status: 200, body: { status: 'cancelling' } })
+  t.match(await cancel('batch_in_progress', 'bob'), { status: 200, body: { status: 'cancelling' } })
+  t.strictSame(credentials, ['Bearer sk-ann', 'Bearer sk-bob'])
+})
+
+t.test('provider-by-tenant.js: the server chooses the provider', async t => {
+  const openai = await startSandbox(t)
+  const groq = await startSandbox(t)
+  const send = await startExample(t, 'provider-by-tenant.js', {
+    OPENAI_BASE_URL: openai.url,
+    OPENAI_API_KEY: 'sk-openai',
+    GROQ_BASE_URL: groq.url,
+    GROQ_API_KEY: 'gsk-groq'
+  })
+  const cancel = (headers: Record<string, string>) => send('POST', '/v1/batches/batch_abc123/cancel', headers)
+
+  t.match(await cancel({ 'x-portkey-provider': 'openai' }), { status: 401 }, 'without a tenant')
+  const chosen = await cancel({ 'x-tenant': 'bob', 'x-portkey-provider': 'openai' })
+  t.match(chosen, { status: 200, body: { status: 'cancelling' } })
+  t.equal(chosen.headers.get('x-portkey-provider'), 'groq')
+  t.strictSame([openai.credentials, groq.credentials], [[], ['Bearer gsk-groq']])
+  t.match(await cancel({ 'x-tenant': 'ann', 'x-portkey-config': '{"provider":"groq"}' }), { status: 400 })
+  t.match(await cancel({ 'x-tenant': 'ann' }), { status: 200 })
+  t.strictSame(openai.credentials, ['Bearer sk-openai'])
+})
+
+t.test('openai-compatible-servers.js: each server has a name, and gets no credential of the client', async t => {
+  const [eu, us] = [await startSandbox(t), await startSandbox(t)]
+  const send = await startExample(t, 'openai-compatible-servers.js', { VLLM_EU_URL: eu.url, VLLM_US_URL: us.url })
+  const headers = (provider: string) => ({ 'x-portkey-provider': provider, authorization: 'Bearer of-the-client' })
+
+  t.match(await send('POST', '/v1/batches/batch_abc123/cancel', headers('vllm-us')), { status: 200 })
+  t.match(await send('GET', '/v1/batches/batch_completed', headers('vllm-eu')), { body: { status: 'completed' } })
+  t.strictSame([eu.credentials, us.credentials], [['Bearer none'], ['Bearer none']])
+  t.match(await send('POST', '/v1/batches/batch_abc123/cancel', headers('openai')), {
+    status: 400,
+    body: { error: { code: 'unknown_provider' } }
+  })
+})
+
+t.test('openai-sdk.ts: the SDK cancels and reads, and the headers of its responses reach the client', async t => {
+  const { url, credentials } = await startSandbox(t)
+  const send = await startExample(t, 'openai-sdk.ts', { OPENAI_BASE_URL: url, OPENAI_API_KEY: 'sk-sdk' })
+
+  const waited = await send('POST', '/v1/batches/batch_in_progress/cancel', { prefer: 'wait=30' })
+  t.match(waited, { status: 200, body: { status: 'cancelled', output_file_id: String } })
+  t.equal(waited.headers.get('preference-applied'), 'wait=30')
+  t.equal(new Set(credentials).size, 1)
+  t.match(await send('POST', '/v1/batches/batch_completed/cancel'), {
+    status: 409,
+    body: { error: { code: 'batch_not_cancellable' }, batch: { status: 'completed' } }
+  })
+  const limited = await send('POST', '/v1/batches/batch_rate_limited/cancel', { 'x-stainless-retry-count': '0' })
+  t.equal(limited.status, 429)
+  t.equal(limited.headers.get('retry-after'), '1')
+})
+
+t.test('cron.js: cancels what is overdue and live, and nothing else', async t => {
+  const { url } = await startSandbox(t)
+  const write = t.capture(console, 'error', () => {})
+  setEnvironment({ OPENAI_BASE_URL: url, OPENAI_API_KEY: 'sk-cron' })
+  const { report } = await runJavaScript(nextName('cron.js'), await read('cron.js'))
+  t.match(report, [{ batchId: 'batch_abc123', status: 'cancelled', output: String }])
+  t.equal((report as unknown[]).length, 1)
+  t.strictSame(write().at(-1)?.args, [report])
+})
+
+t.test('prometheus.js: calls are counted by provider and status', async t => {
+  const send = await startExample(t, 'prometheus.js', {})
+  await send('POST', '/v1/batches/a%00/cancel', { 'x-portkey-provider': 'openai' })
+  await send('POST', '/v1/batches/batch_1/cancel')
+  const { body, headers } = await send('GET', '/metrics')
+  t.match(headers.get('content-type'), /^text\/plain/)
+  t.match(body, 'batch_cancel_duration_seconds_count{provider="openai",status="400"} 1')
+  t.match(body, 'batch_cancel_duration_seconds_count{provider="none",status="400"} 1')
+  t.match(body, 'batch_cancel_attempts_total{provider="openai",status="400"} 0')
+})
+
+t.test('every example is listed and tested', async t => {
+  const files = (await readdir(new URL('../../examples/', import.meta.url))).filter(name => !name.endsWith('.md'))
+  const readme = await read('README.md')
+  const tests = await readFile(new URL(import.meta.url), 'utf8')
+  t.strictSame(files.filter(name => !readme.includes(`examples/${name}`)), [], 'listed')
+  t.strictSame(files.filter(name => !tests.includes(`'${name}'`)), [], 'tested')
+})

@@ -1,0 +1,140 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+
+/** A Markdown file of the repository. */
+export interface MarkdownDocument {
+  /** The path from the root of the repository. */
+  readonly path: string
+  readonly text: string
+}
+
+export interface CodeBlock {
+  /** What follows the opening fence: `js`, `ts`, `sh`, `json`, `mermaid`. */
+  readonly language: string
+  readonly text: string
+  /** Where the block stands, such as `docs/waiting.md:12`. */
+  readonly place: string
+  /** Whether only a blank line is between it and the block before. */
+  readonly continues: boolean
+}
+
+const ROOT = new URL('../../', import.meta.url)
+const NOT_OURS = /(?:^|\/)(?:node_modules|dist|\.tap|\.git)\//
+
+/** Out of git's sight, and in the project, so that blocks find its packages. */
+const FOLDER = new URL('.tap/blocks/', ROOT)
+
+const rootPath = (url: URL) => relative(fileURLToPath(ROOT), fileURLToPath(url)).replaceAll('\\', '/')
+
+async function readMarkdown (path: string): Promise<MarkdownDocument> {
+  return { path, text: await readFile(new URL(path, ROOT), 'utf8') }
+}
+
+/** Every Markdown file below the given folders and files, in alphabetical order. */
+export async function readDocuments (...paths: string[]): Promise<MarkdownDocument[]> {
+  const found = await Promise.all(paths.map(async path => path.endsWith('.md')
+    ? [path]
+    : (await readdir(new URL(`${path}/`, ROOT), { recursive: true })).map(name => `${path}/${name}`)))
+  const names = found.flat().filter(path => path.endsWith('.md') && !NOT_OURS.test(path)).sort()
+  return await Promise.all(names.map(readMarkdown))
+}
+
+/** The fenced code blocks of a document, in order. */
+export function codeBlocks ({ path, text }: MarkdownDocument, ...languages: string[]): CodeBlock[] {
+  return [...text.matchAll(/^```([\w-]+)\n([^]*?)^```$/gm)]
+    .map(({ 1: language = '', 2: block = '', index }) => {
+      const before = text.slice(0, index)
+      const place = `${path}:${before.split('\n').length}`
+      return { language, text: block, place, continues: before.endsWith('```\n\n') }
+    })
+    .filter(({ language }) => languages.length === 0 || languages.includes(language))
+}
+
+/** The sources that stand in for the entries of the package, which need no build. */
+const ENTRIES: Readonly<Record<string, string>> = {
+  '': 'lib/index.js',
+  '/sandbox': 'lib/sandbox/index.js',
+  '/testing': 'lib/testing/index.js',
+  '/schemas': 'schemas/index.js'
+}
+
+const withSources = (source: string) => source.replace(
+  /'fastify-batch-cancel(\/\w+)?'/g,
+  (_match, entry = '') => `'../../${ENTRIES[entry] as string}'`
+)
+
+async function write (name: string, source: string): Promise<URL> {
+  await mkdir(FOLDER, { recursive: true })
+  const file = new URL(name.replace(/[^\w.-]+/g, '-'), FOLDER)
+  await writeFile(file, withSources(source))
+  return file
+}
+
+/** Runs a module of JavaScript with the sources of this package, and returns its exports. */
+export async function runJavaScript (name: string, source: string): Promise<Record<string, unknown>> {
+  return await import((await write(`${name}.mjs`, source)).href)
+}
+
+/** Runs a module of TypeScript, without its types, as `runJavaScript` does. */
+export async function runTypeScript (name: string, source: string): Promise<Record<string, unknown>> {
+  const compilerOptions = { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext }
+  return await runJavaScript(name, ts.transpileModule(source, { compilerOptions }).outputText)
+}
+
+/** The compiler's complaints about modules of TypeScript, with the strict options of this package. */
+export async function typeErrors (sources: ReadonlyArray<Pick<CodeBlock, 'place' | 'text'>>): Promise<string[]> {
+  const files = await Promise.all(sources.map(({ place, text }) => write(`${place}.ts`, text)))
+  const config = ts.readConfigFile(fileURLToPath(new URL('tsconfig.json', ROOT)), ts.sys.readFile)
+  const { options } = ts.parseJsonConfigFileContent(config.config, ts.sys, fileURLToPath(ROOT))
+  const { outDir: _outDir, declaration: _declaration, declarationMap: _map, ...strict } = options
+  const program = ts.createProgram(files.map(file => fileURLToPath(file)), { ...strict, noEmit: true })
+  return ts.getPreEmitDiagnostics(program).map(({ file, messageText }) =>
+    `${rootPath(new URL(`file://${file?.fileName}`))}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`)
+}
+
+/** A request as `app.inject` takes it. */
+export interface Request {
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  readonly headers: Record<string, string>
+}
+
+const CURL = /^curl\s[^]*?(?<!\\)$/gm
+const WORD = /'([^']*)'|"([^"]*)"|(\S+)/g
+
+/** The calls of curl in a block for a shell. */
+export const curlRequests = ({ text }: CodeBlock): Request[] =>
+  (text.match(CURL) ?? []).map(command => readCurl(command.replace(/\\\n/g, ' ')))
+
+function readCurl (command: string): Request {
+  const words = [...command.matchAll(WORD)].map(([, single, double, bare]) => single ?? double ?? bare as string)
+  const after = (flag: string) => words.flatMap((word, index) => word === flag ? [words[index + 1] as string] : [])
+  const { pathname, search } = new URL(words.find(word => word.startsWith('http://')) as string)
+  return {
+    method: after('-X').includes('POST') ? 'POST' : 'GET',
+    url: pathname + search,
+    headers: Object.fromEntries(after('-H').map(header => header.split(/: */, 2) as [string, string]))
+  }
+}
+
+/** A relative link: the file that it names, the anchor in it, and where it stands. */
+export interface Link {
+  readonly file: string
+  readonly anchor: string
+  readonly link: string
+}
+
+export function relativeLinks ({ path, text }: MarkdownDocument): Link[] {
+  const links = [...text.matchAll(/\]\(([^()\s]+)\)/g)].map(([, link]) => link as string)
+  return links.filter(link => !/^[a-z]+:/.test(link)).map(link => {
+    const { pathname, hash } = new URL(link, new URL(path, ROOT))
+    return { file: rootPath(new URL(`file://${pathname}`)), anchor: hash.slice(1), link: `${path}: ${link}` }
+  })
+}
+
+/** The anchors that GitHub gives to the headings of a document. */
+export const anchorsOf = ({ text }: MarkdownDocument): string[] =>
+  [...text.replace(/^```[^]*?^```$/gm, '').matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    (heading as string).toLowerCase().replace(/[^\w\s-]/g, '').replaceAll(' ', '-'))
