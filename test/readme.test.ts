@@ -1,41 +1,27 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { builtIn, ERROR_STATUS } from '../lib/index.js'
 import { operation } from './support/document.js'
+import { codeBlocks, readDocuments, type MarkdownDocument } from './support/code-blocks.js'
 
-const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
-const blocks = (language: string) => [...readme.matchAll(new RegExp('```' + language + '\\n([^]+?)```', 'g'))].map(([, text]) => text as string)
+const MAX_LINES = 200
 
-/** Where blocks run: in the project, so that they find its packages, and out of git's sight. */
-const folder = new URL('../.tap/readme/', import.meta.url)
+const [readme] = await readDocuments('README.md') as [MarkdownDocument]
 
-t.test('every block of JavaScript runs, and registers the route', async t => {
-  await mkdir(folder, { recursive: true })
-  for (const [i, block] of blocks('js').entries()) {
-    const file = new URL(`block-${i}.mjs`, folder)
-    await writeFile(file, block
-      .replaceAll('\'fastify-batch-cancel/sandbox\'', '\'../../lib/sandbox/index.js\'')
-      .replaceAll('\'fastify-batch-cancel\'', '\'../../lib/index.js\'')
-      .replace('await app.listen({ port: 3000 })', 'export { app }'))
-    const { app } = await import(file.href) as { app: FastifyInstance }
-    t.teardown(() => app.close())
-    await app.ready()
-    t.ok(['', '/llm'].some(prefix => app.hasRoute({ method: 'POST', url: `${prefix}/v1/batches/:id/cancel` })), block)
-    const answer = await app.inject({ method: 'POST', url: `${block.includes('/llm') ? '/llm' : ''}/v1/batches/a%00/cancel`, headers: { 'x-portkey-provider': block.includes('sandbox') ? 'sandbox' : 'openai' } })
-    t.match(answer.json(), { error: { message: block.includes('Who are you?') ? 'Who are you?' : /^The id of a batch should/ } })
-  }
-  t.equal(blocks('js').length, 6)
+t.test('its response is the documented one', async t => {
+  const [block] = codeBlocks(readme, 'json')
+  const examples = operation.responses['200']?.content['application/json'].examples
+  t.strictSame(JSON.parse(block?.text as string), examples?.['cancelling']?.value)
 })
 
-t.test('the tables name every provider, header and code', async t => {
-  const named = (name: string) => readme.includes(`\`${name}\``)
-  t.strictSame(Object.keys(builtIn).filter(name => !named(name)), [], 'providers')
-  t.strictSame(Object.keys(ERROR_STATUS).filter(name => !named(name)), [], 'codes')
-  const headers = operation.parameters.filter(({ in: place }) => place === 'header').map(({ name }) => name)
-  t.strictSame(headers.filter(name => !named(name) && !readme.includes(`\`${name}: `)), [], 'request headers')
+t.test('it has the two commands and the call', async t => {
+  const shell = codeBlocks(readme, 'sh').map(({ text }) => text.trim())
+  for (const command of [
+    'npm ci && npm start',
+    'npm ci && npm test',
+    "curl -X POST http://127.0.0.1:8787/v1/batches/batch_abc123/cancel -H 'x-portkey-provider: sandbox'"
+  ]) t.ok(shell.includes(command), command)
 })
 
-t.test('its answer is the documented one', async t => {
-  t.strictSame(JSON.parse(blocks('json')[0] as string), (operation.responses['200']?.content['application/json'].examples?.['cancelling'] as { value: object }).value)
+t.test('it is short, and its pictures and pages are found from npm as well', async t => {
+  t.ok(readme.text.split('\n').length <= MAX_LINES)
+  t.notMatch(readme.text, /!\[[^\]]*\]\((?!https:)/, 'no relative picture')
 })
