@@ -26,7 +26,7 @@ await app.register(batchCancel, {
   portkeyConfig: false,
   allow ({ batchId, request }) {
     if (request.tenant.batches.has(batchId)) return
-    // As if the batch did not exist: a 403 would tell that it does.
+    // As if the batch did not exist: a 403 would reveal that it does.
     throw new ProviderError(404, { message: `No batch found with id '${batchId}'.`, code: 'batch_not_found' })
   },
   routeOptions: { onRequest: identify }

@@ -15,7 +15,7 @@ const forward: BatchForwarder = {
     return { batch: data, headers: response.headers }
   },
   retrieve: async ({ batchId, signal }) => await client.batches.retrieve(batchId, { signal }),
-  // One account, so that the id alone tells which reads are the same.
+  // One account, so reads of the same id are the same.
   shareKey: ({ batchId }) => batchId
 }
 

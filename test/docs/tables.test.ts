@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import t from 'tap'
 import { builtIn, ERROR_STATUS } from '../../lib/index.js'
 import { operation } from '../support/document.js'
@@ -15,6 +16,8 @@ t.test('docs/providers.md has every provider, with what it takes and how well it
   t.strictSame(missing(served, firstCells(takes)), [], 'what it takes')
   t.strictSame(missing(served, firstCells(evidence)), [], 'evidence')
   t.strictSame(missing(refused, firstCells(evidence)), [], 'refused')
+  t.match(await textOf('README.md'), `[${served.length} providers]`)
+  t.match(await textOf('docs/portkey.md'), `| providers with a cancel | 6 | ${served.length} |`)
 })
 
 t.test('docs/http.md has every code and every request header', async t => {
@@ -31,6 +34,28 @@ t.test('every status in docs/http.md is the status of its codes', async t => {
   for (const [code, status] of Object.entries(ERROR_STATUS)) {
     const row = rows.find(([, , codes]) => codes?.includes(`\`${code}\``))
     t.match(row?.[1], String(status), code)
+  }
+})
+
+const LIMITS = new URL('../../lib/limits.js', import.meta.url)
+
+/** The ways in which a limit may be written. */
+const spellings = (value: number) => [
+  value.toLocaleString('en-US'),
+  `${(value / 1024).toLocaleString('en-US')} KiB`,
+  `${value / 1024 ** 2} MiB`,
+  `${value / 1000} seconds`,
+  `${value / 60_000} minutes`
+]
+
+t.test('docs/security.md has every limit with its value', {
+  skip: !existsSync(new URL('../../lib/limits.ts', import.meta.url)) && 'these sources have no lib/limits.ts yet'
+}, async t => {
+  const limits = await import(LIMITS.href) as Record<string, number>
+  const rows = rowsOf(await textOf('docs/security.md')).map(row => row.split('|').map(cell => cell.trim()))
+  for (const [name, value] of Object.entries(limits)) {
+    const [,, limit = ''] = rows.find(([,,, constant]) => constant === `\`${name}\``) ?? []
+    t.ok(spellings(value).some(text => limit === text || limit.startsWith(`${text} `)), `${name}: ${value}`)
   }
 })
 
