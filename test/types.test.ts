@@ -4,20 +4,51 @@ import type { Http2Server } from 'node:http2'
 import rateLimit from '@fastify/rate-limit'
 import swagger from '@fastify/swagger'
 import type { Static, TSchema } from '@sinclair/typebox'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest, type FastifyTypeProvider, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerBase } from 'fastify'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyPluginAsync,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyTypeProvider,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerBase
+} from 'fastify'
 import OpenAI, { AzureOpenAI } from 'openai'
 import t from 'tap'
 import { Headers as UndiciHeaders } from 'undici'
-import batchCancel, { azureOpenAI, BatchCancelError, bedrock, builtIn, forwardToProviders, openai, ProviderError, providerFactories, vertex, watsonx, type Batch, type BatchResult, type BatchCall, type BatchForwarder, type CallReport, type ERROR_STATUS, type ErrorCode, type FastifyBatchCancelOptions, type ProviderTraits } from '../lib/index.js'
+import batchCancel, {
+  azureOpenAI,
+  BatchCancelError,
+  bedrock,
+  builtIn,
+  forwardToProviders,
+  openai,
+  ProviderError,
+  providerFactories,
+  vertex,
+  watsonx,
+  type Batch,
+  type BatchResult,
+  type BatchCall,
+  type BatchForwarder,
+  type CallReport,
+  type ERROR_STATUS,
+  type ErrorCode,
+  type FastifyBatchCancelOptions,
+  type ProviderTraits
+} from '../lib/index.js'
 import sandbox from '../lib/sandbox/index.js'
-import { hookContract } from '../lib/testing/index.js'
+import { forwarderContract } from '../lib/testing/index.js'
 import type { components, operations, paths } from '../openapi/openapi.js'
 import { isBatch, type BATCH_STATUSES, type CancelParams, type ErrorResponse } from '../schemas/index.js'
 import { BATCH, batch, build, cancel } from './support/app.js'
 import { operation } from './support/document.js'
 
 /*
- * What the types say is checked by `npm run typecheck`: every mistake has its `@ts-expect-error`, which is an error where
+ * What the types say is checked by `npm run typecheck`: every mistake has its `@ts-expect-error`, which is an error
+ * where
  * the mistake is let through. What tap runs are the same mistakes by people without types.
  */
 
@@ -102,7 +133,10 @@ t.test('the operation of the document, to a client', async t => {
 
   same<CancelParams, Operation['parameters']['path']>(true)
   same<Header['x-portkey-provider'], keyof typeof providerFactories>(true)
-  assignable<Operation['parameters']>({ header: { 'x-portkey-provider': 'openai', prefer: 'wait=30' }, path: { id: 'batch_abc123' } })
+  assignable<Operation['parameters']>({
+    header: { 'x-portkey-provider': 'openai', prefer: 'wait=30' },
+    path: { id: 'batch_abc123' }
+  })
   assignable<Pick<Operation, 'requestBody'>>({})
   // @ts-expect-error a provider must be named
   assignable<Header>({})
@@ -115,12 +149,31 @@ t.test('the operation of the document, to a client', async t => {
   // @ts-expect-error here its name is id
   assignable<Operation['parameters']['path']>({ batch_id: 'batch_abc123' })
 
-  const statuses: Record<keyof Responses, true> = { 200: true, 400: true, 401: true, 403: true, 404: true, 409: true, 413: true, 415: true, 429: true, 500: true, 502: true, 503: true, 504: true, '4XX': true, '5XX': true }
+  const statuses: Record<keyof Responses, true> = {
+    200: true,
+    400: true,
+    401: true,
+    403: true,
+    404: true,
+    409: true,
+    413: true,
+    415: true,
+    429: true,
+    500: true,
+    502: true,
+    503: true,
+    504: true,
+    '4XX': true,
+    '5XX': true
+  }
   t.strictSame(Object.keys(operation.responses), Object.keys(statuses))
   const ok = (await cancel(await build(t, { defaultProvider: 'x', forward }))).json<Answer<200>>()
   // @ts-expect-error what ended otherwise is no 200
   t.notOk(ok.status === 'completed')
-  const { error, batch: ended } = (await cancel(await build(t, { defaultProvider: 'x', forward: async () => batch({ status: 'completed', output_file_id: 'file-2' }) }))).json<Answer<409>>()
+  const { error, batch: ended } = (await cancel(await build(t, {
+    defaultProvider: 'x',
+    forward: async () => batch({ status: 'completed', output_file_id: 'file-2' })
+  }))).json<Answer<409>>()
   t.match([error.code, error.param, ended?.output_file_id], ['batch_not_cancellable', null, 'file-2'])
 })
 
@@ -136,7 +189,7 @@ t.test('hooks in every form', async t => {
     async retrieve () { return BATCH }
   }
 
-  same<keyof BatchForwarder, 'cancel' | 'retrieve' | 'shareKey' | 'providers'>(true)
+  same<keyof BatchForwarder, 'cancel' | 'retrieve' | 'prepare' | 'close' | 'shareKey' | 'providers'>(true)
   same<keyof BatchCall, 'batchId' | 'provider' | 'headers' | 'request' | 'signal'>(true)
   same<Readonly<BatchCall>, BatchCall>(true)
   assignable<Forward>(async () => { throw Object.assign(new Error('No such batch'), { status: 404 }) })
@@ -165,19 +218,35 @@ t.test('hooks in every form', async t => {
     'headers of node:http': async () => ({ batch: BATCH, headers }),
     'no headers': async () => ({ batch: BATCH, headers: null }),
     'headers of undici': async () => ({ batch: null, headers: new UndiciHeaders({ 'retry-after': '5' }) }),
-    'headers as an object': { cancel: async () => ({ batch: null, headers: Object.fromEntries(new Headers({ 'retry-after': '5' })) }), retrieve: async () => ({ batch: BATCH }) },
+    'headers as an object': {
+      cancel: async () => ({ batch: null, headers: Object.fromEntries(new Headers({ 'retry-after': '5' })) }),
+      retrieve: async () => ({ batch: BATCH })
+    },
     'a class': new Rows(),
     'all parts': {
-      cancel: async ({ request }) => { request.log.debug('cancel'); return BATCH },
+      cancel: async ({ request }) => { request?.log.debug('cancel'); return BATCH },
       retrieve: forward,
       shareKey: ({ headers, batchId }) => `${headers.authorization} ${batchId}`,
-      providers: new Map<string, ProviderTraits>([['x', { id: /^batch_/ }], ['y', { refusal: 'It has no way to cancel a batch.' }]])
+      providers: new Map<string, ProviderTraits>([
+        ['x', { id: /^batch_/ }],
+        ['y', { unsupported: 'it has no way to cancel a batch.' }]
+      ])
     }
   }
-  for (const [form, forward] of Object.entries(forms)) t.equal((await cancel(await build(t, { defaultProvider: 'x', forward }))).statusCode, 200, form)
+  for (const [form, forward] of Object.entries(forms)) {
+    t.equal(
+      (await cancel(await build(t, { defaultProvider: 'x', forward }))).statusCode,
+      200,
+      form
+    )
+  }
 
   /** What only a call can tell, since registration sees a function. */
-  const broken = async (forward: Forward) => t.match((await cancel(await build(t, { defaultProvider: 'x', forward }))).json(), { error: { code: 'internal_error' } }, String(forward))
+  const broken = async (forward: Forward) => t.match(
+    (await cancel(await build(t, { defaultProvider: 'x', forward }))).json(),
+    { error: { code: 'internal_error' } },
+    String(forward)
+  )
   // @ts-expect-error answers nothing
   await broken(async () => {})
   // @ts-expect-error a status is no batch
@@ -221,7 +290,6 @@ t.test('hooks in every form', async t => {
   assignable<BatchForwarder>({ cancel: forward, retrieve: async () => null })
   // @ts-expect-error a page of batches
   assignable<BatchForwarder>({ cancel: forward, retrieve: () => sdk.batches.list() })
-  // @ts-expect-error a call without one
   assignable<BatchForwarder>({ cancel: forward, shareKey: ({ headers }) => headers.authorization })
   // @ts-expect-error a header that came twice
   assignable<BatchForwarder>({ cancel: forward, shareKey: ({ headers }) => headers['x-tenant'] ?? '' })
@@ -249,135 +317,316 @@ t.test('hooks in every form', async t => {
 
 t.test('a mistake that both refuse, the types and the registration', async t => {
   const wanted = (message: string | RegExp) => ({ code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: message as string })
-  const refused = (register: (app: FastifyInstance) => unknown, message: string | RegExp) => t.rejects(async () => { await register(Fastify()) }, wanted(message), String(message))
+  const refused = (register: (app: FastifyInstance) => unknown, message: string | RegExp) =>
+    t.rejects(async () => { await register(Fastify()) }, wanted(message), String(message))
   const cannot = (make: () => unknown, message: string | RegExp) => t.throws(make, wanted(message), String(message))
 
   // The names that the types know are those that registration tells.
-  const named = <T>(path: string, names: Record<keyof T, true>, options: object) => refused(app => app.register(batchCancel, options), `${path}.no is no option; these are: ${Object.keys(names).join(', ')}.`)
+  const named = <T>(path: string, names: Record<keyof T, true>, options: object) => refused(
+    app => app.register(batchCancel, options),
+    `Unknown option 'no' in ${path}. Valid options: ${Object.keys(names).join(', ')}.`
+  )
   type RouteOptions = NonNullable<FastifyBatchCancelOptions['routeOptions']>
-  await named<Omit<FastifyBatchCancelOptions, 'prefix'>>('options', { forward: true, defaultProvider: true, timeout: true, maxWait: true, routeOptions: true, onCancelled: true }, { no: 1 })
-  await named<RouteOptions>('options.routeOptions', { onRequest: true, preValidation: true, preHandler: true, onSend: true, onResponse: true, config: true, constraints: true, logLevel: true, bodyLimit: true, schema: true }, { routeOptions: { no: 1 } })
-  await named<NonNullable<RouteOptions['schema']>>('options.routeOptions.schema', { tags: true, summary: true, description: true, operationId: true, security: true, hide: true }, { routeOptions: { schema: { no: 1 } } })
+  await named<Omit<FastifyBatchCancelOptions, 'prefix'>>('options', {
+    forward: true,
+    canceller: true,
+    retrieve: true,
+    defaultProvider: true,
+    timeout: true,
+    maxWait: true,
+    routeOptions: true,
+    allow: true,
+    portkeyConfig: true,
+    onCancelled: true
+  }, { no: 1 })
+  await named<RouteOptions>('options.routeOptions', {
+    onRequest: true,
+    preValidation: true,
+    preHandler: true,
+    onSend: true,
+    onResponse: true,
+    config: true,
+    constraints: true,
+    logLevel: true,
+    bodyLimit: true,
+    schema: true
+  }, { routeOptions: { no: 1 } })
+  await named<NonNullable<RouteOptions['schema']>>(
+    'options.routeOptions.schema',
+    { tags: true, operationId: true, summary: true, description: true, security: true, hide: true, retrieve: true },
+    { routeOptions: { schema: { no: 1 } } }
+  )
 
   // @ts-expect-error misspelt
-  await refused(app => app.register(batchCancel, { timeOut: 5000 }), /^options\.timeOut is no option/)
-  // @ts-expect-error misspelt, beside one that is not
-  await refused(app => app.register(batchCancel, { forward, defaultprovider: 'x' }), /^options\.defaultprovider is no option/)
-  // @ts-expect-error an option of forwardToProviders
-  await refused(app => app.register(batchCancel, { providers: { openai: openai() } }), /^options\.providers is no option/)
-  // @ts-expect-error one level too high
-  await refused(app => app.register(batchCancel, { schema: { tags: ['Batches'] } }), /^options\.schema is no option/)
+  await refused(app => app.register(batchCancel, { timeOut: 5000 }), /^Unknown option 'timeOut' in options\./)
+  await refused(
+    // @ts-expect-error misspelt, beside one that is not
+    app => app.register(batchCancel, { forward, defaultprovider: 'x' }),
+    /^Unknown option 'defaultprovider' in options\./
+  )
+  await refused(
+    // @ts-expect-error an option of forwardToProviders
+    app => app.register(batchCancel, { providers: { openai: openai() } }),
+    /^Unknown option 'providers' in options\./
+  )
+  await refused(
+    // @ts-expect-error one level too high
+    app => app.register(batchCancel, { schema: { tags: ['Batches'] } }),
+    /^Unknown option 'schema' in options\./
+  )
   // @ts-expect-error text
-  await refused(app => app.register(batchCancel, { timeout: '5000' }), /^options\.timeout should be whole milliseconds/)
+  await refused(app => app.register(batchCancel, { timeout: '5000' }), /^options\.timeout must be whole milliseconds/)
   // @ts-expect-error text with a unit
-  await refused(app => app.register(batchCancel, { maxWait: '10s' }), /^options\.maxWait should be whole milliseconds/)
+  await refused(app => app.register(batchCancel, { maxWait: '10s' }), /^options\.maxWait must be whole milliseconds/)
   // @ts-expect-error off is 0
-  await refused(app => app.register(batchCancel, { maxWait: false }), /^options\.maxWait should be whole milliseconds/)
-  // @ts-expect-error a number
-  await refused(app => app.register(batchCancel, { defaultProvider: 1 }), 'options.defaultProvider should be the name of a provider.')
-  // @ts-expect-error the provider itself
-  await refused(app => app.register(batchCancel, { defaultProvider: openai() }), 'options.defaultProvider should be the name of a provider.')
-  // @ts-expect-error the name of a provider
-  await refused(app => app.register(batchCancel, { forward: 'openai' }), 'options.forward should be a function or an object with a function cancel.')
-  // @ts-expect-error a provider
-  await refused(app => app.register(batchCancel, { forward: openai() }), 'options.forward should be a function or an object with a function cancel.')
-  // @ts-expect-error a list
-  await refused(app => app.register(batchCancel, { forward: [forward] }), 'options.forward should be a function or an object with a function cancel.')
-  // @ts-expect-error no cancel
-  await refused(app => app.register(batchCancel, { forward: { retrieve: forward } }), 'options.forward should be a function or an object with a function cancel.')
-  // @ts-expect-error called too early
-  await refused(app => app.register(batchCancel, { forward: forward() }), 'options.forward should be a function or an object with a function cancel.')
-  // @ts-expect-error the same
-  await refused(app => app.register(batchCancel, { forward: { cancel: forward, retrieve: forward() } }), 'options.forward.retrieve should be a function.')
-  // @ts-expect-error one key for all
-  await refused(app => app.register(batchCancel, { forward: { cancel: forward, shareKey: 'key' } }), 'options.forward.shareKey should be a function.')
-  // @ts-expect-error names alone
-  await refused(app => app.register(batchCancel, { forward: { cancel: forward, providers: ['x'] } }), 'options.forward.providers should be a Map of providers by name, in 1 to 128 visible ASCII characters.')
-  // @ts-expect-error what forwardToProviders takes
-  await refused(app => app.register(batchCancel, { forward: { cancel: forward, providers: { x: openai() } } }), 'options.forward.providers should be a Map of providers by name, in 1 to 128 visible ASCII characters.')
+  await refused(app => app.register(batchCancel, { maxWait: false }), /^options\.maxWait must be whole milliseconds/)
+  await refused(
+    // @ts-expect-error a number
+    app => app.register(batchCancel, { defaultProvider: 1 }),
+    'options.defaultProvider must be the name of a provider.'
+  )
+  await refused(
+    // @ts-expect-error the provider itself
+    app => app.register(batchCancel, { defaultProvider: openai() }),
+    'options.defaultProvider must be the name of a provider.'
+  )
+  await refused(
+    // @ts-expect-error the name of a provider
+    app => app.register(batchCancel, { forward: 'openai' }),
+    'options.forward must be a function or an object with a function cancel.'
+  )
+  await refused(
+    // @ts-expect-error a provider
+    app => app.register(batchCancel, { forward: openai() }),
+    'options.forward must be a function or an object with a function cancel.'
+  )
+  await refused(
+    // @ts-expect-error a list
+    app => app.register(batchCancel, { forward: [forward] }),
+    'options.forward must be a function or an object with a function cancel.'
+  )
+  await refused(
+    // @ts-expect-error no cancel
+    app => app.register(batchCancel, { forward: { retrieve: forward } }),
+    'options.forward must be a function or an object with a function cancel.'
+  )
+  await refused(
+    // @ts-expect-error called too early
+    app => app.register(batchCancel, { forward: forward() }),
+    'options.forward must be a function or an object with a function cancel.'
+  )
+  await refused(
+    // @ts-expect-error the same
+    app => app.register(batchCancel, { forward: { cancel: forward, retrieve: forward() } }),
+    'options.forward.retrieve must be a function.'
+  )
+  await refused(
+    // @ts-expect-error one key for all
+    app => app.register(batchCancel, { forward: { cancel: forward, shareKey: 'key' } }),
+    'options.forward.shareKey must be a function.'
+  )
+  await refused(
+    // @ts-expect-error names alone
+    app => app.register(batchCancel, { forward: { cancel: forward, providers: ['x'] } }),
+    'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'
+  )
+  await refused(
+    // @ts-expect-error what forwardToProviders takes
+    app => app.register(batchCancel, { forward: { cancel: forward, providers: { x: openai() } } }),
+    'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'
+  )
   // @ts-expect-error the name of an event
-  await refused(app => app.register(batchCancel, { onCancelled: 'billing' }), 'options.onCancelled should be a function.')
-  // @ts-expect-error one function
-  await refused(app => app.register(batchCancel, { onCancelled: [async () => {}] }), 'options.onCancelled should be a function.')
-  // @ts-expect-error the contract is not the host's
-  await refused(app => app.register(batchCancel, { routeOptions: { method: 'DELETE' } }), /^options\.routeOptions\.method is no option/)
-  // @ts-expect-error the same; there is prefix
-  await refused(app => app.register(batchCancel, { routeOptions: { url: '/stop/:id' } }), /^options\.routeOptions\.url is no option/)
-  // @ts-expect-error the same; there is forward
-  await refused(app => app.register(batchCancel, { routeOptions: { handler: forward } }), /^options\.routeOptions\.handler is no option/)
-  // @ts-expect-error the same
-  await refused(app => app.register(batchCancel, { routeOptions: { schema: { body: { type: 'object' } } } }), /^options\.routeOptions\.schema\.body is no option/)
-  // @ts-expect-error the same
-  await refused(app => app.register(batchCancel, { routeOptions: { schema: { tags: ['Batches'], response: {} } } }), /^options\.routeOptions\.schema\.response is no option/)
-  // @ts-expect-error misspelt
-  await refused(app => app.register(batchCancel, { routeOptions: { schema: { operationID: 'stop' } } }), /^options\.routeOptions\.schema\.operationID is no option/)
-  // @ts-expect-error one tag
-  await refused(app => app.register(batchCancel, { routeOptions: { schema: { tags: 'Batches' } } }), 'options.routeOptions.schema.tags should be an array of strings.')
-  // @ts-expect-error the names of schemes
-  await refused(app => app.register(batchCancel, { routeOptions: { schema: { security: ['bearer'] } } }), 'options.routeOptions.schema.security should be an array of objects of arrays of strings.')
-  // @ts-expect-error text
-  await refused(app => app.register(batchCancel, { routeOptions: { schema: { hide: 'true' } } }), 'options.routeOptions.schema.hide should be a boolean.')
-  // @ts-expect-error the name of a decorator
-  await refused(app => app.register(batchCancel, { routeOptions: { onRequest: 'authenticate' } }), 'options.routeOptions.onRequest should be a function or an array of functions.')
-  // @ts-expect-error the same, among functions
-  await refused(app => app.register(batchCancel, { routeOptions: { preHandler: [async () => {}, 'authenticate'] } }), 'options.routeOptions.preHandler should be a function or an array of functions.')
-  // @ts-expect-error text with a unit
-  await refused(app => app.register(batchCancel, { routeOptions: { bodyLimit: '1mb' } }), 'options.routeOptions.bodyLimit should be a whole number of bytes from 1.')
-  // @ts-expect-error a number of pino's
-  await refused(app => app.register(batchCancel, { routeOptions: { logLevel: 30 } }), 'options.routeOptions.logLevel should be a string.')
+  await refused(app => app.register(batchCancel, { onCancelled: 'billing' }), 'options.onCancelled must be a function.')
+  await refused(
+    // @ts-expect-error one function
+    app => app.register(batchCancel, { onCancelled: [async () => {}] }),
+    'options.onCancelled must be a function.'
+  )
+  await refused(
+    // @ts-expect-error the contract is not the host's
+    app => app.register(batchCancel, { routeOptions: { method: 'DELETE' } }),
+    /^Unknown option 'method' in options\.routeOptions\./
+  )
+  await refused(
+    // @ts-expect-error the same; there is prefix
+    app => app.register(batchCancel, { routeOptions: { url: '/stop/:id' } }),
+    /^Unknown option 'url' in options\.routeOptions\./
+  )
+  await refused(
+    // @ts-expect-error the same; there is forward
+    app => app.register(batchCancel, { routeOptions: { handler: forward } }),
+    /^Unknown option 'handler' in options\.routeOptions\./
+  )
+  await refused(
+    // @ts-expect-error the same
+    app => app.register(batchCancel, { routeOptions: { schema: { body: { type: 'object' } } } }),
+    /^Unknown option 'body' in options\.routeOptions\.schema\./
+  )
+  await refused(
+    // @ts-expect-error the same
+    app => app.register(batchCancel, { routeOptions: { schema: { tags: ['Batches'], response: {} } } }),
+    /^Unknown option 'response' in options\.routeOptions\.schema\./
+  )
+  await refused(
+    // @ts-expect-error misspelt
+    app => app.register(batchCancel, { routeOptions: { schema: { operationID: 'stop' } } }),
+    /^Unknown option 'operationID' in options\.routeOptions\.schema\./
+  )
+  await refused(
+    // @ts-expect-error one tag
+    app => app.register(batchCancel, { routeOptions: { schema: { tags: 'Batches' } } }),
+    'options.routeOptions.schema.tags must be an array of strings.'
+  )
+  await refused(
+    // @ts-expect-error the names of schemes
+    app => app.register(batchCancel, { routeOptions: { schema: { security: ['bearer'] } } }),
+    'options.routeOptions.schema.security must be an array of objects of arrays of strings.'
+  )
+  await refused(
+    // @ts-expect-error text
+    app => app.register(batchCancel, { routeOptions: { schema: { hide: 'true' } } }),
+    'options.routeOptions.schema.hide must be a boolean.'
+  )
+  await refused(
+    // @ts-expect-error the name of a decorator
+    app => app.register(batchCancel, { routeOptions: { onRequest: 'authenticate' } }),
+    'options.routeOptions.onRequest must be a function or an array of functions.'
+  )
+  await refused(
+    // @ts-expect-error the same, among functions
+    app => app.register(batchCancel, { routeOptions: { preHandler: [async () => {}, 'authenticate'] } }),
+    'options.routeOptions.preHandler must be a function or an array of functions.'
+  )
+  await refused(
+    // @ts-expect-error text with a unit
+    app => app.register(batchCancel, { routeOptions: { bodyLimit: '1mb' } }),
+    'options.routeOptions.bodyLimit must be a whole number of bytes from 1.'
+  )
+  await refused(
+    // @ts-expect-error a number of pino's
+    app => app.register(batchCancel, { routeOptions: { logLevel: 30 } }),
+    'options.routeOptions.logLevel must be a string.'
+  )
 
-  // @ts-expect-error a name is no provider
-  cannot(() => forwardToProviders({ providers: { openai: 'openai' } }), 'providers[\'openai\'] should be a provider, such as openai() makes one.')
-  // @ts-expect-error a factory, not called
-  cannot(() => forwardToProviders({ providers: { openai } }), 'providers[\'openai\'] should be a provider, such as openai() makes one.')
-  // @ts-expect-error there is none of that name
-  cannot(() => forwardToProviders({ providers: { openai: builtIn['opnai'] } }), 'providers[\'openai\'] should be a provider, such as openai() makes one.')
-  // @ts-expect-error no names
-  cannot(() => forwardToProviders({ providers: [openai()] }), 'providers should be an object of providers by name.')
-  // @ts-expect-error one host
-  cannot(() => forwardToProviders({ trustedHosts: 'llm.example.com' }), 'trustedHosts should be an array of hosts.')
-  // @ts-expect-error a pattern
-  cannot(() => forwardToProviders({ trustedHosts: [/example\.com$/] }), /^trustedHosts should hold hosts such as /)
-  // @ts-expect-error misspelt
-  cannot(() => forwardToProviders({ trustedHost: ['llm.example.com'] }), 'trustedHost is no option of forwardToProviders(); these are: providers, trustedHosts.')
-  // @ts-expect-error the spelling of OpenAI's SDK
-  cannot(() => openai({ baseURL: 'http://vllm:8000/v1' }), 'baseURL is no option of openai(); these are: baseUrl, apiKey.')
+  cannot(
+    // @ts-expect-error a name is no provider
+    () => forwardToProviders({ providers: { openai: 'openai' } }),
+    'forwardToProviders({ providers })[\'openai\'] must be a provider, such as openai() returns.'
+  )
+  cannot(
+    // @ts-expect-error a factory, not called
+    () => forwardToProviders({ providers: { openai } }),
+    'forwardToProviders({ providers })[\'openai\'] is a factory: call it, as in openai().'
+  )
+  cannot(
+    // @ts-expect-error there is none of that name
+    () => forwardToProviders({ providers: { openai: builtIn['opnai'] } }),
+    'forwardToProviders({ providers })[\'openai\'] must be a provider, such as openai() returns.'
+  )
+  cannot(
+    // @ts-expect-error no names
+    () => forwardToProviders({ providers: [openai()] }),
+    'forwardToProviders({ providers }) must be an object of providers by name, with at least one.'
+  )
+  cannot(
+    // @ts-expect-error one host
+    () => forwardToProviders({ trustedHosts: 'llm.example.com' }),
+    'forwardToProviders({ trustedHosts }) must be an array.'
+  )
+  cannot(
+    // @ts-expect-error a pattern
+    () => forwardToProviders({ trustedHosts: [/example\.com$/] }),
+    /^forwardToProviders\(\{ trustedHosts \}\) has an invalid entry/
+  )
+  cannot(
+    // @ts-expect-error misspelt
+    () => forwardToProviders({ trustedHost: ['llm.example.com'] }),
+    'Unknown option \'trustedHost\' in forwardToProviders(). Did you mean \'trustedHosts\'? Valid options: ' +
+      'providers, trustedHosts, forwardHeaders, clientCredentials, dispatcher.'
+  )
+  cannot(
+    // @ts-expect-error the spelling of OpenAI's SDK
+    () => openai({ baseURL: 'http://vllm:8000/v1' }),
+    'Unknown option \'baseURL\' in openai(). Did you mean \'baseUrl\'? Valid options: baseUrl, apiKey.'
+  )
   // @ts-expect-error an option without its name
-  cannot(() => openai('sk-key'), 'openai() should get an object of options: baseUrl, apiKey.')
-  // @ts-expect-error not in credentials
-  cannot(() => bedrock({ accessKeyId: 'AKIA', secretAccessKey: 'secret' }), 'accessKeyId is no option of bedrock(); these are: baseUrl, apiKey, region, credentials.')
-  // @ts-expect-error misspelt
-  cannot(() => azureOpenAI({ resource: 'mine' }), 'resource is no option of azureOpenAI(); these are: baseUrl, apiKey, entraToken, resourceName, apiVersion.')
-  // @ts-expect-error a number
-  cannot(() => openai({ apiKey: 5 }), 'openai({ apiKey }) should be a function or a string of visible ASCII characters.')
-  // @ts-expect-error a promise: what takes time is a function
-  cannot(() => openai({ apiKey: Promise.resolve('sk-…') }), 'openai({ apiKey }) should be a function or a string of visible ASCII characters.')
-  // @ts-expect-error not as text
-  cannot(() => openai({ baseUrl: new URL('http://vllm:8000/v1') }), /^openai\(\{ baseUrl \}\) should be a function or an http or https URL/)
-  // @ts-expect-error no keys
-  cannot(() => bedrock({ credentials: {} }), 'bedrock({ credentials }) should be a function or { accessKeyId, secretAccessKey, sessionToken? }.')
+  cannot(() => openai('sk-key'), 'openai() expects an object with these options: baseUrl, apiKey.')
+  cannot(
+    // @ts-expect-error not in credentials
+    () => bedrock({ accessKeyId: 'AKIA', secretAccessKey: 'secret' }),
+    'Unknown option \'accessKeyId\' in bedrock(). Valid options: baseUrl, apiKey, region, credentials.'
+  )
+  cannot(
+    // @ts-expect-error misspelt
+    () => azureOpenAI({ resource: 'mine' }),
+    'Unknown option \'resource\' in azureOpenAI(). Valid options: baseUrl, apiKey, entraToken, ' +
+      'resourceName, apiVersion.'
+  )
+  cannot(
+    // @ts-expect-error a number
+    () => openai({ apiKey: 5 }),
+    'openai({ apiKey }) must be a function or the credential itself, in visible ASCII characters and without ' +
+      '\'Bearer \' before it.'
+  )
+  cannot(
+    // @ts-expect-error a promise: what takes time is a function
+    () => openai({ apiKey: Promise.resolve('sk-…') }),
+    'openai({ apiKey }) must be a function or the credential itself, in visible ASCII characters and without ' +
+      '\'Bearer \' before it.'
+  )
+  cannot(
+    // @ts-expect-error not as text
+    () => openai({ baseUrl: new URL('http://vllm:8000/v1') }),
+    /^openai\(\{ baseUrl \}\) must be a function or an http or https URL/
+  )
+  cannot(
+    // @ts-expect-error no keys
+    () => bedrock({ credentials: {} }),
+    'bedrock({ credentials }) must be a function or { accessKeyId, secretAccessKey, sessionToken? }.'
+  )
   // @ts-expect-error one of two
   cannot(() => bedrock({ credentials: { accessKeyId: 'AKIA' } }), /^bedrock\(\{ credentials \}\)/)
-  // @ts-expect-error another SDK's spelling
-  cannot(() => bedrock({ credentials: { access_key_id: 'AKIA', secret_access_key: 'secret' } }), /^bedrock\(\{ credentials \}\)/)
+  cannot(
+    // @ts-expect-error another SDK's spelling
+    () => bedrock({ credentials: { access_key_id: 'AKIA', secret_access_key: 'secret' } }),
+    /^bedrock\(\{ credentials \}\)/
+  )
   // @ts-expect-error the name of a profile
   cannot(() => bedrock({ credentials: 'default' }), /^bedrock\(\{ credentials \}\)/)
   // @ts-expect-error a key file as bytes
   cannot(() => vertex({ serviceAccount: Buffer.from('{}') }), /^vertex\(\{ serviceAccount \}\)/)
-  // @ts-expect-error a part of one
-  cannot(() => vertex({ serviceAccount: { client_email: 'me@mine.iam.gserviceaccount.com' } }), /^vertex\(\{ serviceAccount \}\)/)
-  // @ts-expect-error text, even `v1`
-  cannot(() => azureOpenAI({ apiVersion: 1 }), 'azureOpenAI({ apiVersion }) should be v1, preview or a date such as 2024-10-21.')
+  cannot(
+    // @ts-expect-error a part of one
+    () => vertex({ serviceAccount: { client_email: 'me@mine.iam.gserviceaccount.com' } }),
+    /^vertex\(\{ serviceAccount \}\)/
+  )
+  cannot(
+    // @ts-expect-error text, even `v1`
+    () => azureOpenAI({ apiVersion: 1 }),
+    'azureOpenAI({ apiVersion }) must be v1, preview or a date such as 2024-10-21.'
+  )
   // @ts-expect-error text
-  cannot(() => watsonx({ projectId: 5 }), 'watsonx({ projectId }) should be the id of a project.')
-  // @ts-expect-error it is cancelled: each case needs its own
-  cannot(() => hookContract({ forward, ids: { live: 'batch_1' } }), 'setup.ids.live should be a function that gives the id of a fresh batch.')
-  // @ts-expect-error misspelt
-  cannot(() => hookContract({ forward, ids: { live: () => 'batch_1', complete: 'batch_2' } }), /^setup\.ids\.complete is no part of it/)
-  // @ts-expect-error misspelt
-  await t.rejects(async () => { await Fastify().register(sandbox, { latancy: 400 }) }, { message: /latancy is no option; these are: clock, latency, concurrency/ })
-  // @ts-expect-error text
-  await t.rejects(async () => { await Fastify().register(sandbox, { latency: '400' }) }, { message: /latency must be a number/ })
+  cannot(() => watsonx({ projectId: 5 }), 'watsonx({ projectId }) must be the id of a project.')
+  cannot(
+    // @ts-expect-error it is cancelled: each case needs its own
+    () => forwarderContract({ forward, ids: { live: 'batch_1' } }),
+    'setup.ids.live should be a function that returns the id of a new batch.'
+  )
+  cannot(
+    // @ts-expect-error misspelt
+    () => forwarderContract({ forward, ids: { live: () => 'batch_1', complete: 'batch_2' } }),
+    /^Unknown option 'complete' in setup\.ids/
+  )
+  await t.rejects(
+    // @ts-expect-error misspelt
+    async () => { await Fastify().register(sandbox, { latancy: 400 }) },
+    { message: /^Unknown option 'latancy' in sandbox options\. Valid options: / }
+  )
+  await t.rejects(
+    // @ts-expect-error text
+    async () => { await Fastify().register(sandbox, { latency: '400' }) },
+    { message: /options\.latency should be a number of milliseconds/ }
+  )
 })
 
 t.test('a mistake that only the types refuse', async t => {
@@ -399,8 +648,10 @@ t.test('a mistake that only the types refuse', async t => {
   compiled(() => Fastify().register(batchCancel, { onCancelled: ({ usage }) => usage }))
   // @ts-expect-error no level
   compiled(() => Fastify().register(batchCancel, { routeOptions: { logLevel: 'loud' } }))
-  // @ts-expect-error a hook of Fastify gets the request
-  compiled(() => Fastify().register(batchCancel, { routeOptions: { onRequest: async ({ batchId }: BatchCall) => batchId } }))
+  compiled(() => Fastify().register(batchCancel, {
+    // @ts-expect-error a hook of Fastify gets the request
+    routeOptions: { onRequest: async ({ batchId }: BatchCall) => batchId }
+  }))
   // @ts-expect-error a plugin is registered
   compiled(() => Fastify().register(batchCancel()))
   // @ts-expect-error whatever the host is
@@ -409,21 +660,30 @@ t.test('a mistake that only the types refuse', async t => {
 })
 
 t.test('a mistake that only the registration refuses', async t => {
-  const refused = (options: FastifyBatchCancelOptions, message: string | RegExp) => t.rejects(async () => { await Fastify().register(batchCancel, options) }, { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: message as string })
+  const refused = (options: FastifyBatchCancelOptions, message: string | RegExp) => t.rejects(
+    async () => { await Fastify().register(batchCancel, options) },
+    { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: message as string }
+  )
   // The compiler looks for unknown names in literals alone.
   const prepared = { forward, timeOut: 5000 }
-  await refused(prepared, /^options\.timeOut is no option/)
-  await refused({ ...prepared }, /^options\.timeOut is no option/)
-  await refused({ timeout: 0.5 }, /^options\.timeout should be whole milliseconds/)
-  await refused({ maxWait: Infinity }, /^options\.maxWait should be whole milliseconds/)
-  await refused({ defaultProvider: 'opnai' }, /^options\.defaultProvider should be one of openai, groq, /)
-  t.throws(() => bedrock({ credentials: keys, apiKey: 'key' }), { message: 'bedrock() should have credentials or apiKey, not both.' })
+  await refused(prepared, /^Unknown option 'timeOut' in options\./)
+  await refused({ ...prepared }, /^Unknown option 'timeOut' in options\./)
+  await refused({ timeout: 0.5 }, /^options\.timeout must be whole milliseconds/)
+  await refused({ maxWait: Infinity }, /^options\.maxWait must be whole milliseconds/)
+  await refused({ defaultProvider: 'opnai' }, /^options\.defaultProvider must be one of openai, groq, /)
+  t.throws(
+    () => bedrock({ credentials: keys, apiKey: 'key' }),
+    { message: 'bedrock({ credentials, apiKey }) exclude each other.' }
+  )
 })
 
 t.test('what the README shows, in TypeScript and in every kind of host', async t => {
   const url = '/v1/batches/:id/cancel'
   /** Any host: its server, its logger and its type provider are its own. */
-  async function serves<S extends RawServerBase, L extends FastifyBaseLogger, P extends FastifyTypeProvider> (app: FastifyInstance<S, RawRequestDefaultExpression<S>, RawReplyDefaultExpression<S>, L, P>, options: FastifyBatchCancelOptions = {}) {
+  async function serves<S extends RawServerBase, L extends FastifyBaseLogger, P extends FastifyTypeProvider> (
+    app: FastifyInstance<S, RawRequestDefaultExpression<S>, RawReplyDefaultExpression<S>, L, P>,
+    options: FastifyBatchCancelOptions = {}
+  ) {
     t.teardown(() => app.close())
     await app.register(batchCancel, options)
     await app.ready()
@@ -442,27 +702,47 @@ t.test('what the README shows, in TypeScript and in every kind of host', async t
   await serves(audited, { forward })
 
   const tenants = new Map([['ann', { key: 'sk-ann', batches: new Set(['batch_abc123']) }]])
-  const tenantOf = ({ request }: BatchCall) => tenants.get(String(request.headers['x-tenant']))
-  const authenticate = async ({ headers }: FastifyRequest, reply: FastifyReply): Promise<void> => { if (!tenants.has(String(headers['x-tenant']))) reply.code(401) }
+  const tenantOf = ({ request }: BatchCall) => tenants.get(String(request?.headers['x-tenant']))
+  const authenticate = async ({ headers }: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    if (!tenants.has(String(
+      headers['x-tenant']
+    ))) {
+      reply.code(401)
+    }
+  }
   const upstream = forwardToProviders({
     providers: {
       ...builtIn,
       openai: openai({ apiKey: call => tenantOf(call)?.key }),
-      groq: providerFactories.groq({ apiKey: async ({ request }) => request.ip }),
+      groq: providerFactories.groq({ apiKey: async ({ request }) => request?.ip }),
       'azure-openai': azureOpenAI({ resourceName: 'mine', entraToken: async () => 'token' }),
       // The type of fromNodeProviderChain().
-      bedrock: bedrock({ credentials: async (_of?: { callerClientConfig?: { region?: string } }) => ({ ...keys, expiration: new Date() }) }),
+      bedrock: bedrock({
+        credentials: async (_of?: { callerClientConfig?: { region?: string } }) => ({ ...keys, expiration: new Date() })
+      }),
       'my-vllm': openai({ baseUrl: 'http://vllm:8000/v1', apiKey: 'none' })
     },
     trustedHosts: ['llm.example.com', 'http://10.0.0.5:8000']
   })
   const app = Fastify({ routerOptions: { maxParamLength: 512 } })
-  await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'My API', version: '1.0.0' }, components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } } }, refResolver: { buildLocalReference: ({ $id }) => String($id) } })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'My API', version: '1.0.0' },
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } }
+    },
+    refResolver: { buildLocalReference: ({ $id }) => String($id) }
+  })
   await app.register(rateLimit, { global: false })
   await app.register(sandbox, { prefix: '/sandbox/v1', latency: 400, concurrency: 3 })
   await app.register(batchCancel)
   await app.register(import('../lib/index.js'), { prefix: '/a', forward, routeOptions: { schema: { hide: true } } })
-  const nested: FastifyPluginAsync = async app => { await app.register(batchCancel, () => ({ forward, routeOptions: { onRequest: authenticate, schema: { hide: true } } })) }
+  const nested: FastifyPluginAsync = async app => {
+    await app.register(batchCancel, () => ({
+      forward,
+      routeOptions: { onRequest: authenticate, schema: { hide: true } }
+    }))
+  }
   await app.register(nested, { prefix: '/b' })
   assignable<FastifyPluginAsync<FastifyBatchCancelOptions>>(batchCancel)
   await serves(app, {
@@ -470,33 +750,60 @@ t.test('what the README shows, in TypeScript and in every kind of host', async t
     forward: {
       ...upstream,
       async cancel (call) {
-        if (!tenantOf(call)?.batches.has(call.batchId)) throw Object.assign(new Error('Not your batch'), { statusCode: 403 })
+        if (!tenantOf(call)?.batches.has(call.batchId)) {
+          throw Object.assign(new Error('Not your batch'), { statusCode: 403 })
+        }
         return upstream.cancel(call)
       }
     },
     timeout: 10_000,
     maxWait: 0,
     defaultProvider: process.env['NOT_SET'],
-    onCancelled: async ({ request, provider }, { id, usage }) => { request.log.info({ provider, id, tokens: usage?.total_tokens }) },
+    onCancelled: async ({ request, provider }, { id, usage }) => {
+      request?.log.info({
+        provider,
+        id,
+        tokens: usage?.total_tokens
+      })
+    },
     routeOptions: {
-      onRequest: async request => { if (!tenants.has(String(request.headers['x-tenant']))) throw Object.assign(new Error('Who are you?'), { statusCode: 401 }) },
+      onRequest: async request => {
+        if (!tenants.has(String(request.headers['x-tenant']))) {
+          throw Object.assign(new Error('Who are you?'), { statusCode: 401 })
+        }
+      },
       preValidation: (_request, _reply, done) => { done() },
-      preHandler: [authenticate, async (request: FastifyRequest<{ Params: { id: string } }>) => { request.params.id.trim() }, (request, _reply, done) => { request.params.id.trim(); done() }],
+      preHandler: [
+        authenticate,
+        async (request: FastifyRequest<{ Params: { id: string } }>) => { request.params.id.trim() },
+        (request, _reply, done) => { request.params.id.trim(); done() }
+      ],
       onSend: async (_request, _reply, payload) => payload,
       onResponse: [async function (request) { this.log.debug(request.id) }],
       config: { rateLimit: { max: 100 }, mine: true },
       constraints: {},
       logLevel: 'debug',
       bodyLimit: 1024,
-      schema: { operationId: 'stop', tags: ['Batches'], summary: 'Stop', description: 'Stops.', security: [{ bearer: [] }], hide: false }
+      schema: {
+        operationId: 'stop',
+        tags: ['Batches'],
+        summary: 'Stop',
+        description: 'Stops.',
+        security: [{ bearer: [] }],
+        hide: false
+      }
     }
   })
   for (const prefix of ['', '/a', '/b']) t.ok(app.hasRoute({ method: 'POST', url: prefix + url }), prefix)
 
   const rows = new Map<string, Batch>()
   const open = (status: Batch['status']) => { rows.set(status, batch({ id: status, status })); return status }
-  const retrieve = async ({ batchId }: BatchCall) => rows.get(batchId) ?? Promise.reject(Object.assign(new Error('No such batch'), { status: 404 }))
-  t.ok(hookContract({ forward: { cancel: retrieve, retrieve }, ids: { live: () => open('in_progress'), completed: async () => open('completed'), missing: 'batch_none' } }).every(({ name, run }) => name !== '' && typeof run === 'function'))
+  const retrieve = async ({ batchId }: BatchCall) => rows.get(batchId) ??
+    Promise.reject(Object.assign(new Error('No such batch'), { status: 404 }))
+  t.ok(forwarderContract({
+    forward: { cancel: retrieve, retrieve },
+    ids: { live: () => open('in_progress'), completed: async () => open('completed'), missing: 'batch_none' }
+  }).every(({ name, run }) => name !== '' && typeof run === 'function'))
   assignable<ChannelListener>(message => (message as CallReport).outcome?.trim())
   // @ts-expect-error a channel may be anybody's
   assignable<ChannelListener>(({ outcome }: CallReport) => outcome)

@@ -7,7 +7,7 @@ export const MAX_READS = 3
 /** The pause before the second attempt; each further one is twice as long. */
 const BASE_DELAY_MS = 500
 
-const NUMBER = /^\d{1,12}(?:\.\d{1,6})?$/
+const NUMBER = /^\d+(?:\.\d+)?$/
 const HTTP_DATE = / GMT$/
 
 /**
