@@ -9,15 +9,17 @@ export interface Internet {
   readonly requests: Recorded[]
 }
 
-/** In the place of all hosts there are: whatever this process connects to, it reaches one server that remembers it. */
+/** Stands for the whole internet: whatever host this process connects to, one server gets the request. */
 export async function catchAll (t: Test, answer: (request: Recorded) => Told): Promise<Internet> {
-  // A connection for each request, so that none goes unseen.
-  const { url, requests } = await startUpstream(t, request => ({ ...answer(request), headers: { connection: 'close' } }))
+  const { url, requests } = await startUpstream(t, request =>
+    // A connection for each request, so that each is seen.
+    ({ ...answer(request), headers: { connection: 'close' } }))
   const internet: Internet = { contacts: [], requests }
   const port = Number(new URL(url).port)
   const connect = net.connect
   const reach = (scheme: string) => (to: { host: string, port: number | string }): Socket => {
-    internet.contacts.push(new URL(`${scheme}//${to.host.includes(':') && !to.host.startsWith('[') ? `[${to.host}]` : to.host}:${to.port}`).origin)
+    const host = to.host.includes(':') && !to.host.startsWith('[') ? `[${to.host}]` : to.host
+    internet.contacts.push(new URL(`${scheme}//${host}:${to.port}`).origin)
     const socket = connect({ port, host: '127.0.0.1' })
     if (scheme === 'https:') socket.once('connect', () => socket.emit('secureConnect'))
     return socket

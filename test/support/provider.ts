@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Action, Base, Batch, Provider } from '../../lib/index.js'
+import type { Test } from 'tap'
+import type { Action, Base, Batch, BatchCall, Provider, Resolvable } from '../../lib/index.js'
 
 export interface RequestOptions<C> {
   readonly headers?: IncomingHttpHeaders
@@ -38,4 +39,40 @@ export function batchIn (
   const result = provider.read(body, { batchId, action })
   if (result.kind === 'batch') return result.batch
   return result.kind === 'accepted' ? null : undefined
+}
+
+/** The value of an option of the server for a call. */
+export const found = async <T>(option: Resolvable<T> | undefined): Promise<T | undefined> =>
+  typeof option === 'function'
+    ? (option as (call: BatchCall) => Promise<T>)({ batchId: 'b' } as BatchCall)
+    : option
+
+/** What a function throws, or returns. */
+export function thrown (run: () => unknown): unknown {
+  try {
+    return run()
+  } catch (error) {
+    return error
+  }
+}
+
+/** Where a provider would look for a batch, or why not. */
+export const located = (
+  provider: Provider,
+  batchId: string,
+  headers: IncomingHttpHeaders = {},
+  hasBase = false
+): unknown => thrown(() => provider.locate({ batchId, headers, hasBase }))
+
+/** Checks some fields of the batch that a body is read as, `null` and empty strings to the letter. */
+export function checkFields (t: Test, provider: Provider, body: unknown, fields: object | undefined): void {
+  const batch = batchIn(provider, body, 'asked')
+  if (fields === undefined || !batch) {
+    t.equal(batch, fields, JSON.stringify(body))
+    return
+  }
+  const same = Object.fromEntries(Object.keys(fields).map(key => [key, batch[key as keyof typeof batch]]))
+  t.strictSame(same, fields, JSON.stringify(body))
+  t.equal(batch.id, 'asked')
+  t.equal(batch.provider_batch, body)
 }
