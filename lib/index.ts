@@ -21,10 +21,11 @@ export { CALL_CHANNEL, type CallReport } from './diagnostics.js'
 export { forwardToProviders } from './providers/forward.js'
 export type { ForwardOptions } from './providers/forward-options.js'
 export { builtIn, providerFactories } from './providers/registry.js'
-export {
-  defineProvider, type CustomRead, type FieldContext, type MappedBatch, type OptionConflict, type PlaceInput,
-  type ProviderBasics, type ProviderDefinition, type ProviderFactory
-} from './providers/define-provider.js'
+export { defineProvider } from './providers/define-provider.js'
+export type {
+  CustomRead, FieldContext, MappedBatch, OptionConflict, PlaceInput,
+  ProviderBasics, ProviderDefinition, ProviderFactory
+} from './providers/definition.js'
 export { openaiCompatible, type OpenAICompatibleDefinition } from './providers/openai-compatible.js'
 export { bearer, bearerToken, headerKey, type Auth } from './providers/auth.js'
 export { del, get, post, withHeaders, type RequestTemplate } from './providers/requests.js'

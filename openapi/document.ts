@@ -215,7 +215,7 @@ const OPERATIONS: Readonly<Record<'get' | 'post', Addition>> = {
     },
     requiredHeaders: {
       200: ['x-portkey-provider', 'x-portkey-retry-attempt-count', 'x-batch-source'],
-      409: ['x-portkey-provider', 'x-portkey-retry-attempt-count', 'x-should-retry']
+      409: ['x-portkey-provider', 'x-portkey-retry-attempt-count']
     },
     examples: RESPONSE_HEADER_EXAMPLES,
     codeSamples: codeSamples('-X POST http://127.0.0.1:8787/v1/batches/batch_abc123/cancel', 'cancel')

@@ -180,19 +180,19 @@ export interface operations {
                 "x-portkey-openai-beta"?: string;
                 /** @description The same, under OpenAI's own name. */
                 "openai-beta"?: string;
-                /** @description The version of Azure's API: `v1`, `preview` (of v1) or a date such as `2024-10-21`, which is the default. */
+                /** @description The version of Azure's API: `v1`, `preview` (of v1) or a date such as `2024-10-21`, the default. */
                 "x-portkey-azure-api-version"?: string;
-                /** @description An access token of Microsoft Entra ID; it goes before `api-key` and `Authorization`. */
+                /** @description An access token of Microsoft Entra ID; it takes precedence over `api-key` and `Authorization`. */
                 "x-portkey-azure-ad-token"?: string;
-                /** @description The key of a resource at Azure; it goes before `Authorization`. */
+                /** @description The key of a resource at Azure; it takes precedence over `Authorization`. */
                 "api-key"?: string;
                 /** @description The name of the resource at Azure OpenAI, the first label of its host. */
                 "x-portkey-azure-resource-name"?: string;
-                /** @description A URL of the resource at Azure AI Foundry, whose host ends in `services.ai.azure.com`, `openai.azure.com` or `cognitiveservices.azure.com` (any other goes into `x-portkey-custom-host`); its path is of no matter. */
+                /** @description A URL of the resource at Azure AI Foundry, whose host ends in `services.ai.azure.com`, `openai.azure.com` or `cognitiveservices.azure.com` (any other goes into `x-portkey-custom-host`); its path is ignored. */
                 "x-portkey-azure-foundry-url"?: string;
-                /** @description The key for Anthropic; it goes before `Authorization`. */
+                /** @description The key for Anthropic; it takes precedence over `Authorization`. */
                 "x-api-key"?: string;
-                /** @description The version of Anthropic's API, a date; default `2023-06-01`. */
+                /** @description The version of Anthropic's API, a date. */
                 "x-portkey-anthropic-version"?: string;
                 /** @description The same, under Anthropic's own name. */
                 "anthropic-version"?: string;
@@ -210,21 +210,21 @@ export interface operations {
                 "x-portkey-aws-session-token"?: string;
                 /** @description The AWS region of the batch, such as `us-east-1`; not needed beside an ARN. */
                 "x-portkey-aws-region"?: string;
-                /** @description `apiKey` when the credential is a Bedrock API key in `Authorization`, `accessKey` for AWS keys; a role is not assumed for a client: the server's own identity is the option `credentials` of bedrock(). */
+                /** @description `apiKey` if the credential is a Bedrock API key in `Authorization`, `accessKey` for AWS keys; a role is not assumed for a client: the server's own identity is the option `credentials` of bedrock(). */
                 "x-portkey-aws-auth-type"?: string;
                 /** @description The Google Cloud project of the batch, by id or number; not needed beside a full resource name. */
                 "x-portkey-vertex-project-id"?: string;
                 /** @description The Google Cloud region of the batch, such as `us-central1`, `global`, `us` or `eu`; not needed beside a full resource name. */
                 "x-portkey-vertex-region"?: string;
-                /** @description The key file of a service account, as JSON; it wins over `Authorization`. */
+                /** @description The key file of a service account, as JSON; it takes precedence over `Authorization`. */
                 "x-portkey-vertex-service-account-json"?: string;
-                /** @description The key of the Gemini API; it wins over `Authorization`. */
+                /** @description The key of the Gemini API; it takes precedence over `Authorization`. */
                 "x-goog-api-key"?: string;
                 /** @description The region of watsonx.ai, such as `us-south`. */
                 "x-portkey-watsonx-region"?: string;
-                /** @description The project in watsonx.ai that holds the batch; not together with a space. */
+                /** @description The project in watsonx.ai that holds the batch; not with a space. */
                 "x-portkey-watsonx-project-id"?: string;
-                /** @description The deployment space in watsonx.ai that holds the batch; not together with a project. */
+                /** @description The deployment space in watsonx.ai that holds the batch; not with a project. */
                 "x-portkey-watsonx-space-id"?: string;
             };
             path: {
@@ -425,10 +425,10 @@ export interface operations {
                      */
                     "x-portkey-retry-attempt-count": string;
                     /**
-                     * @description Always `false`: this response is final.
+                     * @description `false` if the batch has ended: this response is final. A 409 of the provider itself may lack it.
                      * @example false
                      */
-                    "x-should-retry": string;
+                    "x-should-retry"?: string;
                     [name: string]: unknown;
                 };
                 content: {

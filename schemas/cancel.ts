@@ -43,7 +43,12 @@ const RESPONSES = {
   ),
   409: errorResponse(
     'The batch is completed, failed or expired, or was cancelled before. The response contains the batch.',
-    { ...PROVIDER_HEADERS, 'x-should-retry': Type.String({ description: 'Always `false`: this response is final.' }) },
+    {
+      ...PROVIDER_HEADERS,
+      'x-should-retry': Type.String({
+        description: '`false` if the batch has ended: this response is final. A 409 of the provider itself may lack it.'
+      })
+    },
     CANCEL_ERRORS[409]
   ),
   413: errorResponse('The request body exceeds the server\'s limit.', COMMON_HEADERS, CANCEL_ERRORS[413]),

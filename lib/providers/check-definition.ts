@@ -3,7 +3,7 @@ import {
 } from '../check-options.js'
 import { isProviderName } from '../forwarder/check-call.js'
 import { isObject } from '../is-object.js'
-import type { CustomRead, MappedBatch, ProviderDefinition } from './define-provider.js'
+import type { CustomRead, MappedBatch, ProviderDefinition } from './definition.js'
 import { BASE_URL } from './option-rules.js'
 
 const isFunction = (value: unknown) => typeof value === 'function'

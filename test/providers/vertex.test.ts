@@ -1,8 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import t from 'tap'
 import { vertex, type VertexOptions } from '../../lib/index.js'
-import { createTokens } from '../../lib/providers/google-token.js'
-import { defineVertex } from '../../lib/providers/vertex.js'
 import { isBatch } from '../../schemas/index.js'
 import { UNREPORTED } from '../fixtures/fixture.js'
 import { keyFile, NAME, PEM, VERTEX_HEADERS, vertexJob } from '../fixtures/vertex.js'
@@ -140,21 +138,6 @@ t.test('the credentials of the server', async t => {
   }
   invalid({ serviceAccount: KEY_FILE, apiKey: 'token' }, 'vertex({ serviceAccount, apiKey }) exclude each other.')
   invalid({ baseUrl: 'ftp://x' }, /^vertex\(\{ baseUrl \}\)/)
-})
-
-t.test('a server with a service account finds out at once what is not installed', async t => {
-  const factory = defineVertex({ accessToken: async () => 'token', missing: names => names })
-  t.doesNotThrow(() => factory({ apiKey: 'token' }))
-  t.throws(() => factory({ serviceAccount: KEY_FILE }), {
-    code: 'FST_BATCH_CANCEL_INVALID_OPTION',
-    message: 'vertex({ serviceAccount }) needs optional packages. Run: npm install google-auth-library'
-  })
-})
-
-t.test('a client with a service account, and what is needed for it is not installed', async t => {
-  const load = async () => { throw new Error('Cannot find package') }
-  const provider = defineVertex({ accessToken: createTokens({ load }) })()
-  await t.rejects(requestOf(provider, 'cancel', NAME, { credential: ACCOUNT }), { code: 'internal_error' })
 })
 
 t.test('refused before anything is sent', async t => {
