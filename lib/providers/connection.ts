@@ -92,9 +92,7 @@ export function createConnect (undici: typeof import('undici')): Connect {
       isFresh: () => requests === 1
     }
 
-    function sendNow (): void {
-      if (!reader.settled) dispatch(client, origin, reader)
-    }
+    const sendNow = () => { dispatch(client, origin, reader) }
 
     const connection: Connection = {
       send (next) {

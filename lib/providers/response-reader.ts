@@ -96,7 +96,7 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
     if (++this.#chunks > MAX_RESPONSE_CHUNKS) {
       return this.abort(tooMuch(`a body of more than ${MAX_RESPONSE_CHUNKS} chunks`))
     }
-    this.#body = this.#chunks === 1 ? chunk : append(this.#body, this.#bytes, chunk, this.#chunks === 2)
+    this.#body = this.#chunks === 1 ? chunk : append(this.#body, this.#bytes, chunk)
     this.#bytes = bytes
   }
 
@@ -133,13 +133,11 @@ const MIN_BUFFER_BYTES = 1024
 
 /**
  * Copies a chunk to the end of the body, in a larger buffer if it does not fit: a body in tiny chunks would otherwise
- * take hundreds of times its size.
- *
- * @param isBorrowed whether the body is undici's own buffer, which must not be written to
+ * take hundreds of times its size. The first chunk is undici's own buffer and full, so that it is never written to.
  */
-function append (body: Buffer, length: number, chunk: Buffer, isBorrowed: boolean): Buffer {
+function append (body: Buffer, length: number, chunk: Buffer): Buffer {
   const needed = length + chunk.length
-  const fits = !isBorrowed && needed <= body.length
+  const fits = needed <= body.length
   const target = fits ? body : Buffer.allocUnsafe(Math.max(2 * needed, MIN_BUFFER_BYTES))
   if (!fits) body.copy(target, 0, 0, length)
   chunk.copy(target, length)

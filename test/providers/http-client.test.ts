@@ -1,6 +1,6 @@
 import { subscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { createServer, Socket, type AddressInfo } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
@@ -125,6 +125,7 @@ const TOO_MUCH: Readonly<Record<string, Reply>> = {
   'endless chunk': floods(' ', CHUNKED, 'fffffffff\r\n'),
   'endless chunks of one byte': floods('1\r\n \r\n', CHUNKED),
   'endless chunk extensions': floods(';a=b', CHUNKED, '1'),
+  'endless chunks with long extensions': floods(`1;${'a'.repeat(10_000)}\r\n \r\n`, CHUNKED),
   'endless trailers': floods('a:b\r\n', CHUNKED, chunks('{}'), '0\r\n'),
   'endless trailers without a value': floods('a:\r\n', CHUNKED, chunks('{}'), '0\r\n'),
   'an endless trailer': floods('a', CHUNKED, chunks('{}'), '0\r\na:'),
@@ -269,16 +270,33 @@ t.test('nothing is sent for a call that ended before', async t => {
 })
 
 t.test('the end of the call closes a socket that is being connected', async t => {
+  const undici = await import('undici')
+  const opened: Socket[] = []
+  // A socket that is never connected.
+  const buildConnector = () => () => {
+    const socket = new Socket()
+    opened.push(socket.on('error', () => {}))
+    return socket
+  }
+  const send = client(t, { load: async () => ({ ...undici, buildConnector } as unknown as typeof undici) })
+  const { onEnd, end } = callToEnd()
+  const response = send('http://127.0.0.1:1', onEnd)
+  await until(() => opened.length === 1)
+  end()
+  await t.rejects(response, { name: 'AbortError' })
+  t.ok(opened[0]?.destroyed)
+})
+
+t.test('nothing is sent on a reused connection for a call that ends in the same turn', async t => {
   const upstream = await startRawUpstream(t, { cancel: [PLAIN], read: [] })
   const send = client(t)
-  await send.upstream.warm()
+  await send(upstream.url)
   const { onEnd, end } = callToEnd()
   const response = send(upstream.url, onEnd)
   end()
   await t.rejects(response, { name: 'AbortError' })
   await send(upstream.url)
-  t.equal(upstream.seen.cancel, 1, 'only the second request is sent')
-  t.equal(upstream.sockets.filter(({ destroyed }) => !destroyed).length, 1)
+  t.equal(upstream.seen.cancel, 2)
 })
 
 /* Load. */
@@ -332,6 +350,13 @@ t.test('10,000 requests to a stalled upstream: few connections, and other upstre
   t.equal(refused.length, 10_000 - MAX_CONNECTIONS_PER_ORIGIN - MAX_QUEUED_REQUESTS_PER_ORIGIN)
   t.match(refused[0], BUSY)
   await until(() => stalled.open.size === 0)
+})
+
+t.test('limits are those of one response', async t => {
+  const upstream = await startRawUpstream(t, { cancel: [writes(whole(' '.repeat(MAX_RESPONSE_BYTES / 2)))], read: [] })
+  const send = client(t)
+  for (let n = 0; n < 5; n++) t.equal((await send(upstream.url)).text.length, MAX_RESPONSE_BYTES / 2)
+  t.equal(upstream.sockets.length, 1)
 })
 
 t.test('queued requests are sent in order, except those whose call ended', async t => {
@@ -452,6 +477,7 @@ t.test('a response that breaks off is not malformed', async t => {
 /* Closing. */
 
 t.test('closing closes idle connections at once, lets requests end, and the client can be used again', async t => {
+  sockets.length = 0
   let respond = () => {}
   const slow: Reply = { send (socket) { respond = () => { PLAIN.send(socket, '') } } }
   const upstream = await startRawUpstream(t, { cancel: [PLAIN, slow, PLAIN], read: [] })
@@ -468,7 +494,9 @@ t.test('closing closes idle connections at once, lets requests end, and the clie
   respond()
   t.match(await response, { status: 200 })
   await closing
+  t.equal(sockets.filter(({ closed }) => !closed).length, 1, 'only the new connection is open')
   t.strictSame(await send.upstream.close(), undefined)
+  t.ok(sockets.every(({ closed }) => closed))
   t.strictSame(await send.upstream.close(), undefined, 'closing twice')
 })
 
