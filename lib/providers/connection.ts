@@ -31,13 +31,7 @@ export const connectBy = (dispatcher: Dispatcher): Connect => (origin, { onDone 
     },
     destroy: async () => {}
   }
-  const carrier: Carrier = {
-    started () {},
-    progressed () {},
-    done (reusable) { onDone(connection, reusable) },
-    // Nothing is known about the socket.
-    isFresh: () => false
-  }
+  const carrier: Carrier = { done (reusable) { onDone(connection, reusable) } }
   return connection
 }
 

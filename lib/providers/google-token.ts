@@ -52,10 +52,10 @@ export function createTokens ({ now = Date.now, exchange = exchangeAtGoogle(now)
 
   function request (hash: string, account: ServiceAccount): CachedToken {
     if (exchanges >= MAX_TOKEN_EXCHANGES) throw tooManyExchanges()
-    const entry: CachedToken = { token: requestToken(), until: Infinity }
+    exchanges++
+    const entry: CachedToken = { token: requestToken().finally(() => { exchanges-- }), until: Infinity }
 
     async function requestToken (): Promise<string> {
-      exchanges++
       try {
         const { access_token: token, expiry_date: expiry } = await exchange(account)
         if (!isToken(token)) throw notSent(new Error('Google\'s token endpoint returned no access token.'))
@@ -64,8 +64,6 @@ export function createTokens ({ now = Date.now, exchange = exchangeAtGoogle(now)
       } catch (error) {
         cache.delete(hash)
         throw error
-      } finally {
-        exchanges--
       }
     }
 
@@ -208,12 +206,12 @@ function parseJson (text: string): unknown {
 }
 
 /**
- * A refusal means to the client that its credential was refused, whatever its status. It may repeat the assertion,
+ * A 4xx means to the client that its credential was refused, whatever its status. It may repeat the assertion,
  * with which anybody gets a token.
  */
 function refusalOf (status: number, body: unknown, assertion: string): BatchCancelError | ProviderError {
   const returned = `Google's token endpoint returned ${status}.`
-  if (status >= 500) return notSent(new Error(returned))
+  if (status < 400 || status >= 500) return notSent(new Error(returned))
   const reason = parseErrorBody(body)?.message ?? returned
   const code = isObject(body) && typeof body['error'] === 'string' ? body['error'] : null
   return new ProviderError(status === 429 ? status : 401, {

@@ -68,12 +68,7 @@ export function createOriginPool (
 
   function enqueue (reader: ResponseReader): void {
     queue.add(reader)
-    reader.carrier = {
-      started () {},
-      progressed () {},
-      done () { queue.delete(reader) },
-      isFresh: () => false
-    }
+    reader.carrier = { done () { queue.delete(reader) } }
   }
 
   return {

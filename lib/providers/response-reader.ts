@@ -18,13 +18,13 @@ export type OnCallEnd = (listener: () => void) => () => void
 /** What sends the request of a reader. */
 export interface Carrier {
   /** The request is about to be written. */
-  started (): void
+  started? (): void
   /** A part of the response has come: informational, headers, or a piece of the body. */
-  progressed (): void
+  progressed? (): void
   /** Nothing more is to come; `reusable` if the whole response was read. */
   done (reusable: boolean): void
-  /** Whether this is the first request on its connection. */
-  isFresh (): boolean
+  /** Whether this is the first request on its connection; `undefined` if that is not known. */
+  isFresh? (): boolean
 }
 
 /**
@@ -73,7 +73,7 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
   onRequestStart (controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     if (this.#settled) controller.abort(new Error('The call is over'))
-    else this.carrier?.started()
+    else this.carrier?.started?.()
   }
 
   /** Informational responses come first. */
@@ -81,7 +81,7 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
     if (status < 200 && ++this.#informational > MAX_INFORMATIONAL_RESPONSES) {
       return this.abort(tooMuch(`more than ${MAX_INFORMATIONAL_RESPONSES} informational responses`))
     }
-    this.carrier?.progressed()
+    this.carrier?.progressed?.()
     if (Object.keys(headers).length > MAX_RESPONSE_HEADERS) {
       return this.abort(tooMuch(`more than ${MAX_RESPONSE_HEADERS} headers`))
     }
@@ -90,7 +90,7 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
   }
 
   onResponseData (_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.carrier?.progressed()
+    this.carrier?.progressed?.()
     const bytes = this.#bytes + chunk.length
     if (bytes > MAX_RESPONSE_BYTES) return this.abort(tooMuch(`a body of more than ${MAX_RESPONSE_BYTES} bytes`))
     if (++this.#chunks > MAX_RESPONSE_CHUNKS) {
@@ -111,7 +111,7 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
   }
 
   onResponseError (_controller: Dispatcher.DispatchController, error: Error): void {
-    if (!this.#settled) this.#fail(toCallError(error, this.carrier?.isFresh() === true))
+    if (!this.#settled) this.#fail(toCallError(error, this.carrier?.isFresh?.() === true))
   }
 
   #fail (error: unknown): void {

@@ -93,6 +93,7 @@ const FAILURES: readonly Failure[] = [
     error: { statusCode: 429, message: /: rate_limit$/, details: { code: 'rate_limit' } }
   },
   { what: 'a failure', status: 503, body: 'oh', error: { code: 'upstream_unreachable', outcome: 'retryable' } },
+  { what: 'no content', status: 204, body: '', error: { code: 'upstream_unreachable', outcome: 'retryable' } },
   { what: 'no token', body: { id_token: 'x' }, error: { code: 'upstream_unreachable', outcome: 'retryable' } },
   { what: 'a token that no header can carry', body: { access_token: 'a b' }, error: { code: 'upstream_unreachable' } },
   { what: 'no JSON', body: '<html>', error: { code: 'upstream_unreachable' } },

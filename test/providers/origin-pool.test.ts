@@ -128,3 +128,9 @@ t.test('a pool is closed when the last socket is', async t => {
   busy.finishDestroy()
   await closing
 })
+
+t.test('an empty pool is closed at once', async t => {
+  const { pool, timesEmpty } = createFake()
+  await pool.close()
+  t.equal(timesEmpty(), 0)
+})
