@@ -20,7 +20,8 @@ export function parseErrorBody (body: unknown): ErrorDetails | undefined {
 
 /** Limits the details to 4,000 characters of a message and 128 of anything else. */
 export function boundDetails ({ message, ...details }: ErrorDetails): ErrorDetails {
-  const bounded = Object.entries(details).map(([name, value]) => [name, value?.slice(0, MAX_DETAIL_LENGTH)])
+  const bounded = Object.entries(details).map(([name, value]: [string, string | null | undefined]) =>
+    [name, typeof value === 'string' ? value.slice(0, MAX_DETAIL_LENGTH) : value])
   return { message: message.slice(0, MAX_MESSAGE_LENGTH), ...Object.fromEntries(bounded) }
 }
 

@@ -2,7 +2,7 @@ import type { Dispatcher } from 'undici'
 import { BOOLEAN, checkOptions, invalidOption, optionName, type Rule, type Rules } from '../check-options.js'
 import { isProviderName } from '../forwarder/check-call.js'
 import { isObject } from '../is-object.js'
-import { isHeaderName, isNeverForwarded } from './forwarded-headers.js'
+import { isForwardable } from './forwarded-headers.js'
 import { parseBase } from './hosts.js'
 import type { Provider, UnsupportedProvider } from './provider.js'
 
@@ -48,8 +48,6 @@ export function originOf (host: unknown): string | undefined {
   const base = parseBase(/^https?:\/\//.test(host) ? host : `https://${host}`)
   return base?.path === '' ? base.origin : undefined
 }
-
-const isForwardable = (name: unknown) => isHeaderName(name) && !isNeverForwarded((name as string).toLowerCase())
 
 const withValue = (rule: Rule): Rule => ({ ...rule, refuseUndefined: true })
 

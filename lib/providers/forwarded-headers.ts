@@ -21,14 +21,16 @@ const NEVER_FORWARDED: Readonly<Record<string, readonly string[]>> = {
 
 const NEVER = new RegExp(`^(?:${Object.values(NEVER_FORWARDED).flat().join('|')})$`)
 
-export const isNeverForwarded = (name: string) => NEVER.test(name)
+const isNeverForwarded = (name: string) => NEVER.test(name)
 
 const NAME = '[!#$%&\'*+.^_`|~0-9A-Za-z-]+'
 
 /** Names of headers, separated by commas. */
 export const HEADER_NAMES = `^${NAME}(?: ?, ?${NAME})*$`
 
-export const isHeaderName = (value: unknown) => typeof value === 'string' && new RegExp(`^${NAME}$`).test(value)
+/** Whether an option names one header that may be forwarded; a wildcard does not. */
+export const isForwardable = (name: unknown): name is string =>
+  typeof name === 'string' && /^[0-9A-Za-z][\w-]*$/.test(name) && !isNeverForwarded(name.toLowerCase())
 
 const namesIn = (list: string | undefined): string[] =>
   list?.toLowerCase().split(',').map(name => name.trim()) ?? []

@@ -1,0 +1,95 @@
+import t from 'tap'
+import { forwardToProviders, openai } from '../../lib/index.js'
+import { parseBase } from '../../lib/providers/hosts.js'
+import { createMask } from '../../lib/providers/mask.js'
+import { bearerToken } from '../../lib/index.js'
+import { make } from '../fixtures/fixture.js'
+import { FIXTURES } from '../fixtures/index.js'
+
+/* What a caller can make long must not cost more than a pass over it. */
+
+const MAX_HEADER_LENGTH = 16_384
+
+/** Repeated parts that make patterns with nested or overlapping repetitions backtrack. */
+const SEEDS = [
+  '/', 'a', '-', 'a-', '.', 'a.', ':', '1', 'arn:aws', 'us-east-1', 'projects/', 'https://', ' ', 'Bearer ', ',', 'a,',
+  ', ', '%2F', '%2f', '\\', '{', '"'
+]
+
+/** Texts of the greatest length, each of which fails at its end. */
+const hostileTexts = (length: number): string[] => SEEDS.flatMap(seed => {
+  const repeated = seed.repeat(Math.ceil(length / seed.length)).slice(0, length - 1)
+  return [`${repeated}\n`, `${repeated}!`, `a${repeated}`.slice(0, length)]
+})
+
+/** How long a function takes at most for these texts, in milliseconds; the best of some runs. */
+function slowest (texts: readonly string[], run: (text: string) => unknown): number {
+  return Math.max(...texts.map(text => Math.min(...Array.from({ length: 5 }, () => {
+    const start = performance.now()
+    run(text)
+    return performance.now() - start
+  }))))
+}
+
+/** A linear pass that does more than any check: what a busy machine makes of it is the measure. */
+function linearPass (text: string): number {
+  let sum = 0
+  for (let round = 0; round < 20; round++) for (let i = 0; i < text.length; i++) sum += text.charCodeAt(i) * i
+  return sum
+}
+
+const texts = hostileTexts(MAX_HEADER_LENGTH)
+const budget = () => Math.max(1, slowest(texts, linearPass))
+
+t.test('every header has a limit of its length', async t => {
+  const { providers } = forwardToProviders()
+  for (const [name, { headers = {} }] of providers) {
+    for (const [header, schema] of Object.entries(headers)) {
+      t.ok(Number(schema['maxLength']) <= MAX_HEADER_LENGTH, `${name}: ${header}`)
+    }
+  }
+})
+
+t.test('no pattern on a header or an id backtracks', async t => {
+  for (const fixture of FIXTURES) {
+    const { id, headers = {} } = make(fixture)
+    const ids = hostileTexts(512)
+    t.ok(slowest(ids, text => id?.test(text)) < 1, `${fixture.name}: id`)
+    for (const [header, { maxLength, pattern }] of Object.entries(headers)) {
+      if (pattern === undefined) continue
+      const longest = hostileTexts(Number(maxLength))
+      const regExp = new RegExp(pattern as string)
+      t.ok(slowest(longest, text => regExp.test(text)) < budget(), `${fixture.name}: ${header}`)
+    }
+  }
+})
+
+t.test('nor does anything else that reads a header', async t => {
+  t.ok(slowest(texts, text => bearerToken({ authorization: text })) < budget(), 'Authorization')
+  const slashes = [`https://a${'/'.repeat(16_000)}x`, `https://a${'/'.repeat(16_000)}`]
+  t.ok(slowest([...texts, ...slashes], parseBase) < budget(), 'a base URL')
+  t.strictSame(parseBase(slashes[1] as string), { origin: 'https://a', path: '' })
+
+  const forward = forwardToProviders({ providers: { openai: openai() } })
+  const prepare = (headers: Record<string, string>) => {
+    try {
+      forward.prepare({
+        batchId: 'b',
+        provider: 'openai',
+        headers,
+        request: undefined,
+        signal: new AbortController().signal
+      })
+    } catch { /* Most are refused. */ }
+  }
+  const authorization = 'Bearer k'
+  for (const header of ['x-portkey-custom-host', 'x-portkey-forward-headers', 'connection', 'authorization']) {
+    const time = slowest(texts, text => prepare({ authorization, 'x-portkey-forward-headers': 'x-a', [header]: text }))
+    t.ok(time < budget(), header)
+  }
+})
+
+t.test('nor does masking', async t => {
+  const mask = createMask(['\\'.repeat(64), 'a'.repeat(64), `${'a'.repeat(2000)}b`])
+  t.ok(slowest(hostileTexts(4000), mask) < 50)
+})
