@@ -51,23 +51,25 @@ t.test('every header has a limit of its length', async t => {
 })
 
 t.test('no pattern on a header or an id backtracks', async t => {
+  const limit = budget()
   for (const fixture of FIXTURES) {
     const { id, headers = {} } = make(fixture)
     const ids = hostileTexts(512)
-    t.ok(slowest(ids, text => id?.test(text)) < 1, `${fixture.name}: id`)
+    t.ok(slowest(ids, text => id?.test(text)) < limit, `${fixture.name}: id`)
     for (const [header, { maxLength, pattern }] of Object.entries(headers)) {
       if (pattern === undefined) continue
       const longest = hostileTexts(Number(maxLength))
       const regExp = new RegExp(pattern as string)
-      t.ok(slowest(longest, text => regExp.test(text)) < budget(), `${fixture.name}: ${header}`)
+      t.ok(slowest(longest, text => regExp.test(text)) < limit, `${fixture.name}: ${header}`)
     }
   }
 })
 
 t.test('nor does anything else that reads a header', async t => {
-  t.ok(slowest(texts, text => bearerToken({ authorization: text })) < budget(), 'Authorization')
+  const limit = budget()
+  t.ok(slowest(texts, text => bearerToken({ authorization: text })) < limit, 'Authorization')
   const slashes = [`https://a${'/'.repeat(16_000)}x`, `https://a${'/'.repeat(16_000)}`]
-  t.ok(slowest([...texts, ...slashes], parseBase) < budget(), 'a base URL')
+  t.ok(slowest([...texts, ...slashes], parseBase) < limit, 'a base URL')
   t.strictSame(parseBase(slashes[1] as string), { origin: 'https://a', path: '' })
 
   const forward = forwardToProviders({ providers: { openai: openai() } })
@@ -85,7 +87,7 @@ t.test('nor does anything else that reads a header', async t => {
   const authorization = 'Bearer k'
   for (const header of ['x-portkey-custom-host', 'x-portkey-forward-headers', 'connection', 'authorization']) {
     const time = slowest(texts, text => prepare({ authorization, 'x-portkey-forward-headers': 'x-a', [header]: text }))
-    t.ok(time < budget(), header)
+    t.ok(time < limit, header)
   }
 })
 
