@@ -35,7 +35,13 @@ type ClientName = 'openai' | 'portkey' | 'ai'
 
 const CLIENTS: Readonly<Record<ClientName, (origin: string, provider: string) => Client>> = {
   openai (origin, provider) {
-    const client = new OpenAI({ apiKey: 'key', organization: null, project: null, baseURL: `${origin}/v1`, defaultHeaders: { 'x-portkey-provider': provider } })
+    const client = new OpenAI({
+      apiKey: 'key',
+      organization: null,
+      project: null,
+      baseURL: `${origin}/v1`,
+      defaultHeaders: { 'x-portkey-provider': provider }
+    })
     return {
       cancel: id => client.batches.cancel(id),
       batch: (id, status) => ({ id, object: 'batch', status, _request_id: /./ }),
@@ -56,14 +62,31 @@ const CLIENTS: Readonly<Record<ClientName, (origin: string, provider: string) =>
     }
   },
   ai (origin, provider) {
-    const client = createOpenAI({ apiKey: 'key', baseURL: `${origin}/v1`, headers: { 'x-portkey-provider': provider } }).experimental_batch()
+    const client = createOpenAI({
+      apiKey: 'key',
+      baseURL: `${origin}/v1`,
+      headers: { 'x-portkey-provider': provider }
+    }).experimental_batch()
     return {
       cancel: async batchId => await client.doCancelBatch?.({ batchId }),
       // It has no place for the batch.
       batch: () => ({}),
       failure (error) {
-        const { statusCode, data, message, responseHeaders, isRetryable } = error as { statusCode?: number, data?: { error: { code: unknown } }, message: string, responseHeaders?: Record<string, string>, isRetryable: boolean }
-        return { status: statusCode, code: data?.error.code, message, header: name => responseHeaders?.[name] ?? null, mayRepeat: isRetryable }
+        const { statusCode, data, message, responseHeaders, isRetryable } = error as {
+          statusCode?: number,
+          data?: { error: { code: unknown } },
+          message: string,
+          responseHeaders?: Record<string,
+          string>,
+          isRetryable: boolean
+        }
+        return {
+          status: statusCode,
+          code: data?.error.code,
+          message,
+          header: name => responseHeaders?.[name] ?? null,
+          mayRepeat: isRetryable
+        }
       },
       counts: requests => Array.from({ length: requests }),
       message: (_status, said) => said
@@ -102,16 +125,29 @@ interface Row {
 
 /** Nobody repeats the call. */
 const ONCE = { openai: 1, portkey: 1, ai: 1 }
-/** OpenAI's client repeats it by itself. Portkey's would, but not after an answer with a trace id, which each of ours has. */
+/** OpenAI's client repeats it by itself. Portkey's would, but not after a response with a trace id, as ours have. */
 const THRICE = { openai: 3, portkey: 1, ai: 1 }
 
-const told = (message: string, code: string | null = null, type = 'invalid_request_error') => ({ error: { message, type, param: null, code } })
+const told = (message: string, code: string | null = null, type = 'invalid_request_error') => ({
+  error: { message, type, param: null, code }
+})
 
 const LOST = 'so it is not known whether the batch was cancelled. The call may be repeated.'
 
 const ROWS: readonly Row[] = [
-  { what: '200, cancelling', cancel: { headers: { 'x-request-id': 'req_1' }, body: batch({}) }, batch: 'cancelling', requests: ONCE },
-  { what: '200, cancelling already', cancel: { status: 409, body: told('The batch is being cancelled.') }, read: { body: batch({}) }, batch: 'cancelling', requests: ONCE },
+  {
+    what: '200, cancelling',
+    cancel: { headers: { 'x-request-id': 'req_1' }, body: batch({}) },
+    batch: 'cancelling',
+    requests: ONCE
+  },
+  {
+    what: '200, cancelling already',
+    cancel: { status: 409, body: told('The batch is being cancelled.') },
+    read: { body: batch({}) },
+    batch: 'cancelling',
+    requests: ONCE
+  },
   {
     what: '409, final',
     cancel: { status: 409, body: told('No.') },
@@ -120,25 +156,95 @@ const ROWS: readonly Row[] = [
     headers: { 'x-should-retry': 'false', 'x-portkey-provider': 'openai' },
     requests: ONCE
   },
-  { what: '400, unknown provider', provider: 'nobody', error: [400, 'unknown_provider', 'There is no provider \'nobody\' here; these are: openai.'], headers: { 'x-should-retry': null }, requests: ONCE },
-  { what: '400, of the provider', cancel: { status: 400, body: told('Not now.', 'not_now') }, error: [400, 'not_now', 'Not now.'], requests: ONCE },
-  { what: '400, to be repeated', cancel: { status: 400, headers: { 'x-should-retry': 'true' }, body: told('Not now.') }, error: [400, null, 'Not now.'], headers: { 'x-should-retry': 'true' }, requests: THRICE },
-  { what: '401', cancel: { status: 401, body: told('Incorrect API key provided.', 'invalid_api_key') }, error: [401, 'invalid_api_key', 'Incorrect API key provided.'], requests: ONCE },
-  { what: '404', cancel: { status: 404, body: told('No batch found with id \'batch_1\'.') }, error: [404, 'batch_not_found', 'No batch found with id \'batch_1\'.'], requests: ONCE },
+  {
+    what: '400, unknown provider',
+    provider: 'nobody',
+    error: [400, 'unknown_provider', 'There is no provider \'nobody\' here; these are: openai.'],
+    headers: { 'x-should-retry': null },
+    requests: ONCE
+  },
+  {
+    what: '400, of the provider',
+    cancel: { status: 400, body: told('Not now.', 'not_now') },
+    error: [400, 'not_now', 'Not now.'],
+    requests: ONCE
+  },
+  {
+    what: '400, to be repeated',
+    cancel: { status: 400, headers: { 'x-should-retry': 'true' }, body: told('Not now.') },
+    error: [400, null, 'Not now.'],
+    headers: { 'x-should-retry': 'true' },
+    requests: THRICE
+  },
+  {
+    what: '401',
+    cancel: { status: 401, body: told('Incorrect API key provided.', 'invalid_api_key') },
+    error: [401, 'invalid_api_key', 'Incorrect API key provided.'],
+    requests: ONCE
+  },
+  {
+    what: '404',
+    cancel: { status: 404, body: told('No batch found with id \'batch_1\'.') },
+    error: [404, 'batch_not_found', 'No batch found with id \'batch_1\'.'],
+    requests: ONCE
+  },
   {
     what: '429',
-    cancel: { status: 429, headers: { 'retry-after': '0', 'retry-after-ms': '2', 'x-ratelimit-remaining-requests': '0' }, body: told('Slow down.', 'rate_limit_exceeded', 'requests') },
+    cancel: {
+      status: 429,
+      headers: { 'retry-after': '0', 'retry-after-ms': '2', 'x-ratelimit-remaining-requests': '0' },
+      body: told('Slow down.', 'rate_limit_exceeded', 'requests')
+    },
     error: [429, 'rate_limit_exceeded', 'Slow down.'],
     headers: { 'retry-after': '0', 'retry-after-ms': '2', 'x-ratelimit-remaining-requests': '0' },
     requests: THRICE
   },
-  { what: '429, not to be repeated', cancel: { status: 429, headers: { 'retry-after': '60', 'x-should-retry': 'false' }, body: told('Nothing is left.', 'insufficient_quota') }, error: [429, 'insufficient_quota', 'Nothing is left.'], headers: { 'retry-after': '60', 'x-should-retry': 'false' }, requests: ONCE },
-  { what: '500, of the provider', cancel: { status: 500, body: told('Oh.', null, 'server_error') }, error: [500, 'upstream_error', 'Oh.'], requests: THRICE },
-  { what: '503, of the provider', cancel: { status: 503, body: told('Overloaded.', null, 'server_error') }, error: [503, 'upstream_error', 'Overloaded.'], requests: THRICE },
-  { what: '502, nobody answers', error: [502, 'upstream_unreachable', `The provider could not be reached, ${LOST}`], requests: THRICE },
-  { what: '502, no batch', cancel: { body: '<html>' }, error: [502, 'upstream_invalid_response', `The provider answered something that is no batch, ${LOST}`], requests: THRICE },
-  { what: '504', options: { timeout: 20, forward: () => new Promise(() => {}) }, error: [504, 'upstream_timeout', `The provider did not answer in time, ${LOST}`], requests: THRICE },
-  { what: '500, a bug of the hook', options: { forward: async () => { throw new TypeError('secret') } }, error: [500, 'internal_error', 'Internal error'], requests: THRICE }
+  {
+    what: '429, not to be repeated',
+    cancel: {
+      status: 429,
+      headers: { 'retry-after': '60', 'x-should-retry': 'false' },
+      body: told('Nothing is left.', 'insufficient_quota')
+    },
+    error: [429, 'insufficient_quota', 'Nothing is left.'],
+    headers: { 'retry-after': '60', 'x-should-retry': 'false' },
+    requests: ONCE
+  },
+  {
+    what: '500, of the provider',
+    cancel: { status: 500, body: told('Oh.', null, 'server_error') },
+    error: [500, 'upstream_error', 'Oh.'],
+    requests: THRICE
+  },
+  {
+    what: '503, of the provider',
+    cancel: { status: 503, body: told('Overloaded.', null, 'server_error') },
+    error: [503, 'upstream_error', 'Overloaded.'],
+    requests: THRICE
+  },
+  {
+    what: '502, nobody answers',
+    error: [502, 'upstream_unreachable', `The provider could not be reached, ${LOST}`],
+    requests: THRICE
+  },
+  {
+    what: '502, no batch',
+    cancel: { body: '<html>' },
+    error: [502, 'upstream_invalid_response', `The provider answered something that is no batch, ${LOST}`],
+    requests: THRICE
+  },
+  {
+    what: '504',
+    options: { timeout: 20, forward: () => new Promise(() => {}) },
+    error: [504, 'upstream_timeout', `The provider did not answer in time, ${LOST}`],
+    requests: THRICE
+  },
+  {
+    what: '500, a bug of the hook',
+    options: { forward: async () => { throw new TypeError('secret') } },
+    error: [500, 'internal_error', 'Internal error'],
+    requests: THRICE
+  }
 ]
 
 /** Notes the `x-stainless-retry-count` of every request for the route. */
@@ -152,24 +258,45 @@ function watch (app: FastifyInstance): Array<string | undefined> {
 }
 
 /** Calls once and looks at what the client makes of the answer, and at the requests it took. */
-async function call (t: Test, client: Client, id: string, seen: Array<string | undefined>, name: ClientName, { batch, error, headers = {}, requests }: Pick<Row, 'batch' | 'error' | 'headers' | 'requests'>): Promise<void> {
+async function call (t: Test, client: Client, id: string, seen: Array<string | undefined>, name: ClientName, {
+  batch,
+  error,
+  headers = {},
+  requests
+}: Pick<Row, 'batch' | 'error' | 'headers' | 'requests'>): Promise<void> {
   const { cancel, failure, counts, message } = client
   if (error === undefined) {
     t.match(await cancel(id), client.batch(id, String(batch)))
   } else {
     const [status, code, said] = error
-    const thrown = failure(await cancel(id).then(() => { throw new Error('The client told no error.') }, (reason: unknown) => reason))
-    t.strictSame({ status: thrown.status, code: thrown.code, message: thrown.message }, { status, code, message: message(status, said) })
+    const thrown = failure(await cancel(id).then(() => {
+      throw new Error('The client told no error.')
+    }, (reason: unknown) => reason))
+    t.strictSame({
+      status: thrown.status,
+      code: thrown.code,
+      message: thrown.message
+    }, { status, code, message: message(status, said) })
     for (const [header, value] of Object.entries(headers)) t.equal(thrown.header(header), value, header)
     t.match(thrown.header('x-request-id'), /./, 'a request id')
-    if (thrown.mayRepeat !== undefined) t.equal(thrown.mayRepeat, status === 409 || status === 429 || status >= 500, 'it says whether the call may be repeated')
+    if (thrown.mayRepeat !== undefined) {
+      const mayRepeat = status === 409 || status === 429 || status >= 500
+      t.equal(thrown.mayRepeat, mayRepeat, 'it says whether the call may be repeated')
+    }
   }
   t.strictSame(seen.splice(0), counts(requests[name]), 'requests')
 }
 
 for (const name of CLIENT_NAMES) {
   t.test(`each answer of the route, as ${name} sees it`, async t => {
-    for (const { what, cancel, read = { body: batch({ status: 'in_progress' }) }, provider = 'openai', options, ...expected } of ROWS) {
+    for (const {
+      what,
+      cancel,
+      read = { body: batch({ status: 'in_progress' }) },
+      provider = 'openai',
+      options,
+      ...expected
+    } of ROWS) {
       await t.test(what, async t => {
         const upstream = await startUpstream(t, ({ method }, response) => {
           const answer = method === 'GET' ? read : cancel
@@ -179,7 +306,11 @@ for (const name of CLIENT_NAMES) {
         const app = await build(t, {
           forward: forwardToProviders({ providers: { openai: openai({ baseUrl: `${upstream.url}/v1` }) } }),
           // Clients wait as long as they are told to: here that is not at all.
-          routeOptions: { onSend: async (_request, reply) => { if (reply.statusCode >= 400 && !reply.hasHeader('retry-after-ms')) reply.header('retry-after-ms', '1') } },
+          routeOptions: {
+            onSend: async (_request, reply) => {
+              if (reply.statusCode >= 400 && !reply.hasHeader('retry-after-ms')) reply.header('retry-after-ms', '1')
+            }
+          },
           ...options
         })
         const seen = watch(app)
@@ -198,7 +329,10 @@ for (const name of CLIENT_NAMES) {
     for (const [id, expected] of [
       ['batch_in_progress', { batch: 'cancelling' }],
       ['batch_cancelling', { batch: 'cancelling' }],
-      ['batch_completed', { error: [409, 'batch_not_cancellable', 'Cannot cancel a batch with status \'completed\'.'] }],
+      [
+        'batch_completed',
+        { error: [409, 'batch_not_cancellable', 'Cannot cancel a batch with status \'completed\'.'] }
+      ],
       ['batch_unauthorized', { error: [401, 'invalid_api_key', 'Incorrect API key provided.'] }],
       ['batch_nope', { error: [404, 'batch_not_found', 'No batch found with id \'batch_nope\'.'] }]
     ] as const) await call(t, client, id, seen, name, { ...expected, requests: ONCE })

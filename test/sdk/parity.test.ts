@@ -1,7 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { devNull } from 'node:os'
 import Anthropic from '@anthropic-ai/sdk'
-import { BedrockClient, GetModelInvocationJobCommand, StopModelInvocationJobCommand, type BedrockClientConfig } from '@aws-sdk/client-bedrock'
+import {
+  BedrockClient,
+  GetModelInvocationJobCommand,
+  StopModelInvocationJobCommand,
+  type BedrockClientConfig
+} from '@aws-sdk/client-bedrock'
 import { InferenceClient } from '@digitalocean/dots/inference'
 import { GoogleGenAI, type GoogleGenAIOptions } from '@google/genai'
 import { BatchInference } from '@ibm-cloud/watsonx-ai/batch_inference'
@@ -13,16 +18,20 @@ import Groq from 'groq-sdk'
 import OpenAI, { AzureOpenAI } from 'openai'
 import t, { type Test } from 'tap'
 import Together from 'together-ai'
-import { anthropic, azureOpenAI, builtIn, cohere, digitalocean, forwardToProviders, google, mistral, openai, providerFactories, together, vertex, watsonx, type Provider } from '../../lib/index.js'
-import { bedrockSignedBy } from '../../lib/providers/bedrock.js'
+import {
+  anthropic, azureOpenAI, builtIn, cohere, digitalocean, forwardToProviders, google, mistral, openai, providerFactories,
+  together, vertex, watsonx, type Provider, type ProviderOptions
+} from '../../lib/index.js'
+import { defineBedrock } from '../../lib/providers/bedrock.js'
 import { createSigner } from '../../lib/providers/sigv4.js'
-import { build, cancel } from '../support/app.js'
+import { fixtureOf } from '../fixtures/index.js'
+import { buildWithoutPauses, cancel } from '../support/app.js'
+import { requestOf } from '../support/provider.js'
 import { startUpstream, type Recorded } from '../support/upstream.js'
 
 // The SDKs look for keys, hosts and proxies there.
-for (const name of Object.keys(process.env)) {
-  if (/^(openai|azure|anthropic|aws|google|gemini|mistral|groq|together|co|watsonx|ibm)_|_proxy$/i.test(name)) delete process.env[name]
-}
+const SDK_VARIABLE = /^(openai|azure|anthropic|aws|google|gemini|mistral|groq|together|co|watsonx|ibm)_|_proxy$/i
+for (const name of Object.keys(process.env)) if (SDK_VARIABLE.test(name)) delete process.env[name]
 process.env['AWS_CONFIG_FILE'] = process.env['AWS_SHARED_CREDENTIALS_FILE'] = devNull
 
 const ACTIONS = ['cancel', 'retrieve'] as const
@@ -55,8 +64,10 @@ interface Row {
   readonly id: string
   readonly sdk: (url: string) => Sdk
   readonly ways: readonly Way[]
-  /** The batch as the provider shows it, cancelled. */
-  readonly batch: object
+  /** The name under which the provider shows the batch. @default its id */
+  readonly shown?: string
+  /** Lifts our grammar of ids, in order to compare how ids are encoded. */
+  readonly anyId?: boolean
   readonly differences?: readonly Difference[]
 }
 
@@ -78,15 +89,13 @@ const partsOf = ({ method, path, headers, body }: Recorded): ReadonlyMap<string,
   ['method', method],
   ['path', path],
   ['body', body],
-  ...Object.entries(headers).filter(([header]) => !isNoise(header)).map(([header, value]) => [header, String(value)] as const)
+  ...Object.entries(headers)
+    .filter(([header]) => !isNoise(header))
+    .map(([header, value]) => [header, String(value)] as const)
 ])
 
 const BOTH = ACTIONS
 const JSON_WITHOUT_BODY = 'JSON\'s content type says nothing without a body'
-
-/* The batches as the providers show them. */
-
-const OPENAI_BATCH = { id: 'batch_1', object: 'batch', endpoint: '/v1/chat/completions', input_file_id: 'file-1', completion_window: '24h', status: 'cancelled', created_at: 1_713_894_800 }
 
 const UUID = '0f0e0d0c-1111-4222-8333-444455556666'
 const KEY = 'key-of-the-client'
@@ -98,14 +107,30 @@ const ODD_ID = 'b 1/ü%2F#?'
 const SUBTLE_ID = 'b$&+,;=:@1'
 
 const subtle = (before: string, after = ''): Difference[] => [
-  { of: ['cancel'], part: 'path', sdk: `${before}/b$&+,;=:@1/cancel${after}`, ours: `${before}/b%24%26%2B%2C%3B%3D%3A%401/cancel${after}`, because: 'both name the same segment; what some servers read otherwise, such as a plus, is safe only encoded' },
-  { of: ['retrieve'], part: 'path', sdk: `${before}/b$&+,;=:@1${after}`, ours: `${before}/b%24%26%2B%2C%3B%3D%3A%401${after}`, because: 'the same' }
+  {
+    of: ['cancel'],
+    part: 'path',
+    sdk: `${before}/b$&+,;=:@1/cancel${after}`,
+    ours: `${before}/b%24%26%2B%2C%3B%3D%3A%401/cancel${after}`,
+    because: 'both name the same segment; what some servers read otherwise, such as a plus, is safe only encoded'
+  },
+  {
+    of: ['retrieve'],
+    part: 'path',
+    sdk: `${before}/b$&+,;=:@1${after}`,
+    ours: `${before}/b%24%26%2B%2C%3B%3D%3A%401${after}`,
+    because: 'the same'
+  }
 ]
 
 /** The client's own credential, then the server's. */
-const ways = (provider: (url: string, apiKey?: string) => Provider): Way[] => [
-  { what: 'with the key of the client', provider: url => provider(url), headers: AUTHORIZATION },
-  { what: 'with the key of the server', provider: url => provider(url, KEY) }
+const ways = (base: string, factory: (options: ProviderOptions) => Provider): Way[] => [
+  {
+    what: 'with the key of the client',
+    provider: url => factory({ baseUrl: url + base }),
+    headers: AUTHORIZATION
+  },
+  { what: 'with the key of the server', provider: url => factory({ baseUrl: url + base, apiKey: KEY }) }
 ]
 
 /* OpenAI, and who speaks its shape */
@@ -115,28 +140,34 @@ const openaiSdk = (options: object, id = 'batch_1') => (url: string): Sdk => {
   return { cancel: () => batches.cancel(id), retrieve: () => batches.retrieve(id) }
 }
 
-const ourOpenai = ways((url, apiKey) => openai({ baseUrl: `${url}/v1`, apiKey }))
+const ourOpenai = ways('/v1', openai)
 
 const groqSdk = (id: string) => (url: string): Sdk => {
   const { batches } = new Groq({ apiKey: KEY, baseURL: url })
   return { cancel: () => batches.cancel(id), retrieve: () => batches.retrieve(id) }
 }
 
-const ourGroq = ways((url, apiKey) => providerFactories.groq({ baseUrl: `${url}/openai/v1`, apiKey }))
-
-const TOGETHER_BATCH = { id: 'b', user_id: 'u', input_file_id: 'file-1', file_size_bytes: 1, status: 'CANCELLED', job_deadline: '2026-08-02T10:00:00Z', created_at: '2026-08-01T10:00:00Z', endpoint: '/v1/chat/completions', progress: 0 }
+const ourGroq = ways('/openai/v1', providerFactories.groq)
 
 const togetherSdk = (id: string) => (url: string): Sdk => {
   const { batches } = new Together({ apiKey: KEY, baseURL: `${url}/v1` })
   return { cancel: () => batches.cancel(id), retrieve: () => batches.retrieve(id) }
 }
 
-const ourTogether = ways((url, apiKey) => together({ baseUrl: `${url}/v1`, apiKey }))
+const ourTogether = ways('/v1', together)
 
 const OPENAI_ROWS: readonly Row[] = [
-  { what: 'openai', name: 'openai', id: 'batch_1', sdk: openaiSdk({}), ways: ourOpenai, batch: OPENAI_BATCH },
-  { what: 'openai, an odd id', name: 'openai', id: ODD_ID, sdk: openaiSdk({}, ODD_ID), ways: ourOpenai, batch: OPENAI_BATCH },
-  { what: 'openai, a subtle id', name: 'openai', id: SUBTLE_ID, sdk: openaiSdk({}, SUBTLE_ID), ways: ourOpenai, batch: OPENAI_BATCH, differences: subtle('/v1/batches') },
+  { what: 'openai', name: 'openai', id: 'batch_1', sdk: openaiSdk({}), ways: ourOpenai },
+  { what: 'openai, an odd id', name: 'openai', id: ODD_ID, anyId: true, sdk: openaiSdk({}, ODD_ID), ways: ourOpenai },
+  {
+    what: 'openai, a subtle id',
+    name: 'openai',
+    id: SUBTLE_ID,
+    anyId: true,
+    sdk: openaiSdk({}, SUBTLE_ID),
+    ways: ourOpenai,
+    differences: subtle('/v1/batches')
+  },
   {
     what: 'openai, an organization and a project',
     name: 'openai',
@@ -145,16 +176,43 @@ const OPENAI_ROWS: readonly Row[] = [
     ways: [{
       what: 'as the headers of this gateway',
       provider: url => openai({ baseUrl: `${url}/v1` }),
-      headers: { ...AUTHORIZATION, 'x-portkey-openai-organization': 'org-1', 'x-portkey-openai-project': 'proj_1', 'x-portkey-openai-beta': 'batches=v2' }
-    }],
-    batch: OPENAI_BATCH
+      headers: {
+        ...AUTHORIZATION,
+        'x-portkey-openai-organization': 'org-1',
+        'x-portkey-openai-project': 'proj_1',
+        'x-portkey-openai-beta': 'batches=v2'
+      }
+    }]
   },
-  { what: 'groq', name: 'groq', id: 'batch_1', sdk: groqSdk('batch_1'), ways: ourGroq, batch: OPENAI_BATCH },
-  { what: 'groq, an odd id', name: 'groq', id: ODD_ID, sdk: groqSdk(ODD_ID), ways: ourGroq, batch: OPENAI_BATCH },
-  { what: 'groq, a subtle id', name: 'groq', id: SUBTLE_ID, sdk: groqSdk(SUBTLE_ID), ways: ourGroq, batch: OPENAI_BATCH, differences: subtle('/openai/v1/batches') },
-  { what: 'together', name: 'together-ai', id: UUID, sdk: togetherSdk(UUID), ways: ourTogether, batch: TOGETHER_BATCH },
-  { what: 'together, an odd id', name: 'together-ai', id: ODD_ID, sdk: togetherSdk(ODD_ID), ways: ourTogether, batch: TOGETHER_BATCH },
-  { what: 'together, a subtle id', name: 'together-ai', id: SUBTLE_ID, sdk: togetherSdk(SUBTLE_ID), ways: ourTogether, batch: TOGETHER_BATCH, differences: subtle('/v1/batches') }
+  { what: 'groq', name: 'groq', id: 'batch_1', sdk: groqSdk('batch_1'), ways: ourGroq },
+  { what: 'groq, an odd id', name: 'groq', id: ODD_ID, anyId: true, sdk: groqSdk(ODD_ID), ways: ourGroq },
+  {
+    what: 'groq, a subtle id',
+    name: 'groq',
+    id: SUBTLE_ID,
+    anyId: true,
+    sdk: groqSdk(SUBTLE_ID),
+    ways: ourGroq,
+    differences: subtle('/openai/v1/batches')
+  },
+  { what: 'together', name: 'together-ai', id: UUID, sdk: togetherSdk(UUID), ways: ourTogether },
+  {
+    what: 'together, an odd id',
+    name: 'together-ai',
+    id: ODD_ID,
+    anyId: true,
+    sdk: togetherSdk(ODD_ID),
+    ways: ourTogether
+  },
+  {
+    what: 'together, a subtle id',
+    name: 'together-ai',
+    id: SUBTLE_ID,
+    anyId: true,
+    sdk: togetherSdk(SUBTLE_ID),
+    ways: ourTogether,
+    differences: subtle('/v1/batches')
+  }
 ]
 
 /* Azure */
@@ -168,58 +226,125 @@ const azureSdk = (credential: object, id = 'batch_1') => (url: string): Sdk => {
 
 /** The plain client, as Microsoft documents it for the v1 API. */
 const azureV1Sdk = (apiKey: string, defaultQuery: Record<string, string> = {}) => (url: string): Sdk => {
-  const { batches } = new OpenAI({ apiKey, organization: null, project: null, baseURL: `${url}/openai/v1/`, defaultQuery })
+  const { batches } = new OpenAI({
+    apiKey,
+    organization: null,
+    project: null,
+    baseURL: `${url}/openai/v1/`,
+    defaultQuery
+  })
   return { cancel: () => batches.cancel('batch_1'), retrieve: () => batches.retrieve('batch_1') }
 }
 
 const azureKeyWays: readonly Way[] = [
-  { what: 'with the key of the client', provider: url => azureOpenAI({ baseUrl: `${url}/openai` }), headers: { 'api-key': KEY } },
-  { what: 'with the key of the client as Bearer', provider: url => azureOpenAI({ baseUrl: `${url}/openai` }), headers: AUTHORIZATION },
+  {
+    what: 'with the key of the client',
+    provider: url => azureOpenAI({ baseUrl: `${url}/openai` }),
+    headers: { 'api-key': KEY }
+  },
+  {
+    what: 'with the key of the client as Bearer',
+    provider: url => azureOpenAI({ baseUrl: `${url}/openai` }),
+    headers: AUTHORIZATION
+  },
   { what: 'with the key of the server', provider: url => azureOpenAI({ baseUrl: `${url}/openai`, apiKey: KEY }) }
 ]
 
 const azureTokenWays = (apiVersion: string): Way[] => [
-  { what: 'with the token of the client', provider: url => azureOpenAI({ baseUrl: `${url}/openai` }), headers: { 'x-portkey-azure-ad-token': ENTRA, 'x-portkey-azure-api-version': apiVersion } },
-  { what: 'with the token of the client as Bearer', provider: url => azureOpenAI({ baseUrl: `${url}/openai` }), headers: { authorization: `Bearer ${ENTRA}`, 'x-portkey-azure-api-version': apiVersion } },
-  { what: 'with the token of the server', provider: url => azureOpenAI({ baseUrl: `${url}/openai`, entraToken: () => ENTRA, apiVersion }) }
+  {
+    what: 'with the token of the client',
+    provider: url => azureOpenAI({ baseUrl: `${url}/openai` }),
+    headers: { 'x-portkey-azure-ad-token': ENTRA, 'x-portkey-azure-api-version': apiVersion }
+  },
+  {
+    what: 'with the token of the client as Bearer',
+    provider: url => azureOpenAI({ baseUrl: `${url}/openai` }),
+    headers: { authorization: `Bearer ${ENTRA}`, 'x-portkey-azure-api-version': apiVersion }
+  },
+  {
+    what: 'with the token of the server',
+    provider: url => azureOpenAI({ baseUrl: `${url}/openai`, entraToken: () => ENTRA, apiVersion })
+  }
 ]
 
 const AZURE_ROWS: readonly Row[] = [
-  { what: 'azure', name: 'azure-openai', id: 'batch_1', sdk: azureSdk({ apiKey: KEY }), ways: azureKeyWays, batch: OPENAI_BATCH },
-  { what: 'azure, a deployment', name: 'azure-openai', id: 'batch_1', sdk: azureSdk({ apiKey: KEY, deployment: 'gpt-batch' }), ways: azureKeyWays, batch: OPENAI_BATCH },
-  { what: 'azure, an odd id', name: 'azure-openai', id: ODD_ID, sdk: azureSdk({ apiKey: KEY }, ODD_ID), ways: azureKeyWays, batch: OPENAI_BATCH },
-  { what: 'azure, a subtle id', name: 'azure-openai', id: SUBTLE_ID, sdk: azureSdk({ apiKey: KEY }, SUBTLE_ID), ways: azureKeyWays, batch: OPENAI_BATCH, differences: subtle('/openai/batches', '?api-version=2024-10-21') },
-  { what: 'azure, a token', name: 'azure-openai', id: 'batch_1', sdk: azureSdk({ azureADTokenProvider: async () => ENTRA }), ways: azureTokenWays('2024-10-21'), batch: OPENAI_BATCH },
-  { what: 'azure v1, a token', name: 'azure-openai', id: 'batch_1', sdk: azureV1Sdk(ENTRA), ways: azureTokenWays('v1'), batch: OPENAI_BATCH },
-  { what: 'azure v1, a token and a preview', name: 'azure-openai', id: 'batch_1', sdk: azureV1Sdk(ENTRA, { 'api-version': 'preview' }), ways: azureTokenWays('preview'), batch: OPENAI_BATCH },
+  { what: 'azure', name: 'azure-openai', id: 'batch_1', sdk: azureSdk({ apiKey: KEY }), ways: azureKeyWays },
+  {
+    what: 'azure, a deployment',
+    name: 'azure-openai',
+    id: 'batch_1',
+    sdk: azureSdk({ apiKey: KEY, deployment: 'gpt-batch' }),
+    ways: azureKeyWays
+  },
+  {
+    what: 'azure, an odd id',
+    name: 'azure-openai',
+    id: ODD_ID,
+    anyId: true,
+    sdk: azureSdk({ apiKey: KEY }, ODD_ID),
+    ways: azureKeyWays
+  },
+  {
+    what: 'azure, a subtle id',
+    name: 'azure-openai',
+    id: SUBTLE_ID,
+    anyId: true,
+    sdk: azureSdk({ apiKey: KEY }, SUBTLE_ID),
+    ways: azureKeyWays,
+    differences: subtle('/openai/batches', '?api-version=2024-10-21')
+  },
+  {
+    what: 'azure, a token',
+    name: 'azure-openai',
+    id: 'batch_1',
+    sdk: azureSdk({ azureADTokenProvider: async () => ENTRA }),
+    ways: azureTokenWays('2024-10-21')
+  },
+  {
+    what: 'azure v1, a token',
+    name: 'azure-openai',
+    id: 'batch_1',
+    sdk: azureV1Sdk(ENTRA),
+    ways: azureTokenWays('v1')
+  },
+  {
+    what: 'azure v1, a token and a preview',
+    name: 'azure-openai',
+    id: 'batch_1',
+    sdk: azureV1Sdk(ENTRA, { 'api-version': 'preview' }),
+    ways: azureTokenWays('preview')
+  },
   {
     what: 'azure v1, a key',
     name: 'azure-openai',
     id: 'batch_1',
     sdk: azureV1Sdk(KEY),
-    ways: [{ what: 'with the key of the server', provider: url => azureOpenAI({ baseUrl: `${url}/openai`, apiKey: KEY, apiVersion: 'v1' }) }],
-    batch: OPENAI_BATCH,
+    ways: [
+      {
+        what: 'with the key of the server',
+        provider: url => azureOpenAI({ baseUrl: `${url}/openai`, apiKey: KEY, apiVersion: 'v1' })
+      }
+    ],
     differences: [
-      { of: BOTH, part: 'authorization', sdk: `Bearer ${KEY}`, ours: undefined, because: 'the plain client has no other place for a key' },
-      { of: BOTH, part: 'api-key', sdk: undefined, ours: KEY, because: 'where Azure documents a key, for v1 and for dated versions' }
+      {
+        of: BOTH,
+        part: 'authorization',
+        sdk: `Bearer ${KEY}`,
+        ours: undefined,
+        because: 'the plain client has no other place for a key'
+      },
+      {
+        of: BOTH,
+        part: 'api-key',
+        sdk: undefined,
+        ours: KEY,
+        because: 'where Azure documents a key, for v1 and for dated versions'
+      }
     ]
   }
 ]
 
 /* Anthropic */
-
-const MESSAGE_BATCH = {
-  id: 'msgbatch_1',
-  type: 'message_batch',
-  processing_status: 'ended',
-  request_counts: { processing: 0, succeeded: 0, errored: 0, canceled: 5, expired: 0 },
-  created_at: '2026-08-01T10:00:00Z',
-  expires_at: '2026-08-02T10:00:00Z',
-  ended_at: '2026-08-01T12:00:00Z',
-  cancel_initiated_at: '2026-08-01T11:00:00Z',
-  archived_at: null,
-  results_url: null
-}
 
 const anthropicSdk = (id = 'msgbatch_1', params?: { workspace_id: string }) => (url: string): Sdk => {
   const { batches } = new Anthropic({ apiKey: KEY, baseURL: url }).messages
@@ -232,7 +357,11 @@ const anthropicBeforeSdk = (url: string): Sdk => {
 }
 
 const anthropicWay = (headers: Record<string, string> = {}): Way[] => [
-  { what: 'with the headers of the SDK', provider: url => anthropic({ baseUrl: `${url}/v1` }), headers: { ...AUTHORIZATION, 'anthropic-version': '2026-10-21', ...headers } }
+  {
+    what: 'with the headers of the SDK',
+    provider: url => anthropic({ baseUrl: `${url}/v1` }),
+    headers: { ...AUTHORIZATION, 'anthropic-version': '2026-10-21', ...headers }
+  }
 ]
 
 const ANTHROPIC_ROWS: readonly Row[] = [
@@ -244,30 +373,76 @@ const ANTHROPIC_ROWS: readonly Row[] = [
     ways: [
       ...anthropicWay(),
       {
+        what: 'with Authorization alone',
+        provider: url => anthropic({ baseUrl: `${url}/v1` }),
+        headers: AUTHORIZATION
+      },
+      {
         what: 'with the key of the server',
         provider: url => anthropic({ baseUrl: `${url}/v1`, apiKey: KEY }),
         differences: [
-          { of: BOTH, part: 'authorization', sdk: `Bearer ${KEY}`, ours: undefined, because: 'Bearer is for tokens, too: this is a key' },
-          { of: BOTH, part: 'x-api-key', sdk: undefined, ours: KEY, because: 'where Anthropic documents a key, and its SDK before 1.0 sent it' },
-          { of: BOTH, part: 'anthropic-version', sdk: '2026-10-21', ours: '2023-06-01', because: 'whoever names no version gets the documented one; a batch has one shape in both' }
+          {
+            of: BOTH,
+            part: 'authorization',
+            sdk: `Bearer ${KEY}`,
+            ours: undefined,
+            because: 'Bearer is for tokens, too: this is a key'
+          },
+          {
+            of: BOTH,
+            part: 'x-api-key',
+            sdk: undefined,
+            ours: KEY,
+            because: 'where Anthropic documents a key, and its SDK before 1.0 sent it'
+          },
+          {
+            of: BOTH,
+            part: 'anthropic-version',
+            sdk: '2026-10-21',
+            ours: '2023-06-01',
+            because: 'whoever names no version gets the documented one; a batch has one shape in both'
+          }
         ]
       }
-    ],
-    batch: MESSAGE_BATCH
+    ]
   },
-  { what: 'anthropic, a workspace', name: 'anthropic', id: 'msgbatch_1', sdk: anthropicSdk('msgbatch_1', { workspace_id: 'wrkspc_1' }), ways: anthropicWay({ 'anthropic-workspace-id': 'wrkspc_1' }), batch: MESSAGE_BATCH },
-  { what: 'anthropic, an odd id', name: 'anthropic', id: ODD_ID, sdk: anthropicSdk(ODD_ID), ways: anthropicWay(), batch: MESSAGE_BATCH },
-  { what: 'anthropic, a subtle id', name: 'anthropic', id: SUBTLE_ID, sdk: anthropicSdk(SUBTLE_ID), ways: anthropicWay(), batch: MESSAGE_BATCH, differences: subtle('/v1/messages/batches') },
+  {
+    what: 'anthropic, a workspace',
+    name: 'anthropic',
+    id: 'msgbatch_1',
+    sdk: anthropicSdk('msgbatch_1', { workspace_id: 'wrkspc_1' }),
+    ways: anthropicWay({ 'anthropic-workspace-id': 'wrkspc_1' })
+  },
+  {
+    what: 'anthropic, an odd id',
+    name: 'anthropic',
+    id: ODD_ID,
+    anyId: true,
+    sdk: anthropicSdk(ODD_ID),
+    ways: anthropicWay()
+  },
+  {
+    what: 'anthropic, a subtle id',
+    name: 'anthropic',
+    id: SUBTLE_ID,
+    anyId: true,
+    sdk: anthropicSdk(SUBTLE_ID),
+    ways: anthropicWay(),
+    differences: subtle('/v1/messages/batches')
+  },
   {
     what: 'anthropic before 1.0',
     name: 'anthropic',
     id: 'msgbatch_1',
     sdk: anthropicBeforeSdk,
     ways: [
-      { what: 'with the key of the client', provider: url => anthropic({ baseUrl: `${url}/v1` }), headers: { 'x-api-key': KEY } },
+      {
+        what: 'with the key of the client',
+        provider: url => anthropic({ baseUrl: `${url}/v1` }),
+        headers: { 'x-api-key': KEY }
+      },
       { what: 'with the key of the server', provider: url => anthropic({ baseUrl: `${url}/v1`, apiKey: KEY }) }
-    ],
-    batch: MESSAGE_BATCH
+    ]
   }
 ]
 
@@ -276,12 +451,11 @@ const ANTHROPIC_ROWS: readonly Row[] = [
 const AT = Date.UTC(2026, 7, 1, 12, 30)
 const JOB = 'abcdefghij12'
 const ARN = `arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/${JOB}`
-const BEDROCK_JOB = { jobArn: ARN, modelId: 'm', roleArn: 'r', status: 'Stopped', submitTime: '2026-08-01T10:00:00Z', inputDataConfig: {}, outputDataConfig: {} }
 
 const AWS_KEYS = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' }
 const AWS_SESSION = { ...AWS_KEYS, sessionToken: 'session/token+1==' }
 
-const bedrockAt = bedrockSignedBy(createSigner({ now: () => AT }))
+const bedrockAt = defineBedrock({ sign: createSigner({ now: () => AT }) })
 
 const AMAZON_TELEMETRY = /^(amz-sdk-invocation-id|amz-sdk-request|x-amz-user-agent)$/
 
@@ -294,12 +468,23 @@ const withoutTelemetry = <A extends { request: unknown }, R>(next: (args: A) => 
 
 const bedrockSdk = (credential: BedrockClientConfig, id: string) => (url: string): Sdk => {
   const client = new BedrockClient({ region: 'us-east-1', endpoint: url, ...credential })
-  client.middlewareStack.addRelativeTo(withoutTelemetry, { name: 'withoutTelemetry', relation: 'before', toMiddleware: 'httpSigningMiddleware' })
+  client.middlewareStack.addRelativeTo(withoutTelemetry, {
+    name: 'withoutTelemetry',
+    relation: 'before',
+    toMiddleware: 'httpSigningMiddleware'
+  })
   const job = { jobIdentifier: id }
-  return { cancel: () => client.send(new StopModelInvocationJobCommand(job)), retrieve: () => client.send(new GetModelInvocationJobCommand(job)) }
+  return {
+    cancel: () => client.send(new StopModelInvocationJobCommand(job)),
+    retrieve: () => client.send(new GetModelInvocationJobCommand(job))
+  }
 }
 
-const awsHeaders = ({ accessKeyId, secretAccessKey, sessionToken = '' }: typeof AWS_KEYS & { sessionToken?: string }): Record<string, string> => ({
+const awsHeaders = ({
+  accessKeyId,
+  secretAccessKey,
+  sessionToken = ''
+}: typeof AWS_KEYS & { sessionToken?: string }): Record<string, string> => ({
   'x-portkey-aws-access-key-id': accessKeyId,
   'x-portkey-aws-secret-access-key': secretAccessKey,
   'x-portkey-aws-session-token': sessionToken,
@@ -310,12 +495,15 @@ const signedRow = (what: string, id: string, keys: typeof AWS_KEYS & { sessionTo
   what: `bedrock, ${what}`,
   name: 'bedrock',
   id,
+  shown: ARN,
   sdk: bedrockSdk({ credentials: keys }, id),
   ways: [
     { what: 'with the keys of the client', provider: url => bedrockAt({ baseUrl: url }), headers: awsHeaders(keys) },
-    { what: 'with the keys of the server', provider: url => bedrockAt({ baseUrl: url, region: 'us-east-1', credentials: async () => keys }) }
-  ],
-  batch: BEDROCK_JOB
+    {
+      what: 'with the keys of the server',
+      provider: url => bedrockAt({ baseUrl: url, region: 'us-east-1', credentials: async () => keys })
+    }
+  ]
 })
 
 const BEDROCK_ROWS: readonly Row[] = [
@@ -328,33 +516,41 @@ const BEDROCK_ROWS: readonly Row[] = [
     name: 'bedrock',
     id: ARN,
     sdk: bedrockSdk({ token: { token: KEY }, authSchemePreference: ['httpBearerAuth'] }, ARN),
-    ways: ways((baseUrl, apiKey) => bedrockAt({ baseUrl, apiKey })),
-    batch: BEDROCK_JOB
+    ways: ways('', bedrockAt)
   }
 ]
 
 /* Google */
 
-const GEMINI_BATCH = { name: 'batches/b-1', metadata: { state: 'BATCH_STATE_CANCELLED', createTime: '2026-08-01T10:00:00Z', model: 'models/m' } }
-const VERTEX_JOB = { name: 'projects/my-project/locations/us-central1/batchPredictionJobs/123', state: 'JOB_STATE_CANCELLED', createTime: '2026-08-01T10:00:00Z' }
+const VERTEX_NAME = 'projects/my-project/locations/us-central1/batchPredictionJobs/123'
 
 const googleSdk = (options: GoogleGenAIOptions, name: string, httpOptions: object = {}) => (url: string): Sdk => {
   const { batches } = new GoogleGenAI({ ...options, httpOptions: { baseUrl: url, ...httpOptions } })
   return { cancel: () => batches.cancel({ name }), retrieve: () => batches.get({ name }) }
 }
 
-const jsonOfGet: Difference = { of: ['retrieve'], part: 'content-type', sdk: 'application/json', ours: undefined, because: JSON_WITHOUT_BODY }
+const jsonOfGet: Difference = {
+  of: ['retrieve'],
+  part: 'content-type',
+  sdk: 'application/json',
+  ours: undefined,
+  because: JSON_WITHOUT_BODY
+}
 
 const geminiRow = (what: string, id: string): Row => ({
   what: `gemini, ${what}`,
   name: 'google',
   id,
+  shown: 'batches/b-1',
   sdk: googleSdk({ apiKey: KEY, vertexai: false }, 'batches/b-1'),
   ways: [
-    { what: 'with the key of the client', provider: url => google({ baseUrl: `${url}/v1beta` }), headers: { 'x-goog-api-key': KEY } },
-    ...ways((url, apiKey) => google({ baseUrl: `${url}/v1beta`, apiKey }))
+    {
+      what: 'with the key of the client',
+      provider: url => google({ baseUrl: `${url}/v1beta` }),
+      headers: { 'x-goog-api-key': KEY }
+    },
+    ...ways('/v1beta', google)
   ],
-  batch: GEMINI_BATCH,
   differences: [jsonOfGet]
 })
 
@@ -368,13 +564,29 @@ function signedIn (): OAuth2Client {
 const VERTEX = { vertexai: true, project: 'my-project', location: 'us-central1' }
 
 const ourVertex = (base: string): Way[] => [
-  { what: 'with the token of the client', provider: url => vertex({ baseUrl: url + base }), headers: { ...AUTHORIZATION, 'x-portkey-vertex-project-id': 'my-project', 'x-portkey-vertex-region': 'us-central1' } },
-  { what: 'with the token of the server', provider: url => vertex({ baseUrl: url + base, project: 'my-project', region: 'us-central1', apiKey: async () => KEY }) }
+  {
+    what: 'with the token of the client',
+    provider: url => vertex({ baseUrl: url + base }),
+    headers: { ...AUTHORIZATION, 'x-portkey-vertex-project-id': 'my-project', 'x-portkey-vertex-region': 'us-central1' }
+  },
+  {
+    what: 'with the token of the server',
+    provider: url => vertex({
+      baseUrl: url + base,
+      project: 'my-project',
+      region: 'us-central1',
+      apiKey: async () => KEY
+    })
+  }
 ]
 
-const vertexSdk = (name: string, httpOptions: object = {}) => (url: string) => googleSdk({ ...VERTEX, googleAuthOptions: { authClient: signedIn() } }, name, httpOptions)(url)
+const vertexSdk = (name: string, httpOptions: object = {}) => (url: string) => googleSdk({
+  ...VERTEX,
+  googleAuthOptions: { authClient: signedIn() }
+}, name, httpOptions)(url)
 
-const V1_OF_VERTEX = 'v1 is the version that Google keeps stable, and it has batch prediction jobs; Google\'s SDK asks for v1beta1 unless it is told'
+const V1_OF_VERTEX = 'v1 is the version that Google keeps stable, and it has batch prediction jobs; Google\'s SDK ' +
+  'requests v1beta1 by default'
 
 const GOOGLE_ROWS: readonly Row[] = [
   geminiRow('the full name', 'batches/b-1'),
@@ -384,23 +596,45 @@ const GOOGLE_ROWS: readonly Row[] = [
     what: 'vertex',
     name: 'vertex-ai',
     id: '123',
+    shown: VERTEX_NAME,
     sdk: vertexSdk('123'),
     ways: ourVertex('/v1'),
-    batch: VERTEX_JOB,
     differences: [
-      { of: ['cancel'], part: 'path', sdk: `/v1beta1/${VERTEX_JOB.name}:cancel`, ours: `/v1/${VERTEX_JOB.name}:cancel`, because: V1_OF_VERTEX },
-      { of: ['retrieve'], part: 'path', sdk: `/v1beta1/${VERTEX_JOB.name}`, ours: `/v1/${VERTEX_JOB.name}`, because: V1_OF_VERTEX },
+      {
+        of: ['cancel'],
+        part: 'path',
+        sdk: `/v1beta1/${VERTEX_NAME}:cancel`,
+        ours: `/v1/${VERTEX_NAME}:cancel`,
+        because: V1_OF_VERTEX
+      },
+      {
+        of: ['retrieve'],
+        part: 'path',
+        sdk: `/v1beta1/${VERTEX_NAME}`,
+        ours: `/v1/${VERTEX_NAME}`,
+        because: V1_OF_VERTEX
+      },
       jsonOfGet
     ]
   },
-  { what: 'vertex v1', name: 'vertex-ai', id: '123', sdk: vertexSdk('123', { apiVersion: 'v1' }), ways: ourVertex('/v1'), batch: VERTEX_JOB, differences: [jsonOfGet] },
+  {
+    what: 'vertex v1',
+    name: 'vertex-ai',
+    id: '123',
+    shown: VERTEX_NAME,
+    sdk: vertexSdk('123', { apiVersion: 'v1' }),
+    ways: ourVertex('/v1'),
+    differences: [jsonOfGet]
+  },
   {
     what: 'vertex v1, the full name',
     name: 'vertex-ai',
-    id: VERTEX_JOB.name,
-    sdk: vertexSdk(VERTEX_JOB.name, { apiVersion: 'v1' }),
-    ways: [...ourVertex('/v1'), { what: 'with the name alone', provider: url => vertex({ baseUrl: `${url}/v1` }), headers: AUTHORIZATION }],
-    batch: VERTEX_JOB,
+    id: VERTEX_NAME,
+    sdk: vertexSdk(VERTEX_NAME, { apiVersion: 'v1' }),
+    ways: [
+      ...ourVertex('/v1'),
+      { what: 'with the name alone', provider: url => vertex({ baseUrl: `${url}/v1` }), headers: AUTHORIZATION }
+    ],
     differences: [jsonOfGet]
   },
   {
@@ -409,10 +643,22 @@ const GOOGLE_ROWS: readonly Row[] = [
     id: 'projects/another/locations/europe-west4/batchPredictionJobs/123',
     sdk: vertexSdk('projects/another/locations/europe-west4/batchPredictionJobs/123', { apiVersion: 'v1' }),
     ways: [{ what: 'with the name alone', provider: url => vertex({ baseUrl: `${url}/v1` }), headers: AUTHORIZATION }],
-    batch: VERTEX_JOB,
     differences: [
-      { of: ['cancel'], part: 'path', sdk: `/v1/${VERTEX_JOB.name}:cancel`, ours: '/v1/projects/another/locations/europe-west4/batchPredictionJobs/123:cancel', because: 'Google\'s SDK cuts the number out of the name, and with its own project and region makes the name of another job' },
-      { of: ['retrieve'], part: 'path', sdk: `/v1/${VERTEX_JOB.name}`, ours: '/v1/projects/another/locations/europe-west4/batchPredictionJobs/123', because: 'the same' },
+      {
+        of: ['cancel'],
+        part: 'path',
+        sdk: `/v1/${VERTEX_NAME}:cancel`,
+        ours: '/v1/projects/another/locations/europe-west4/batchPredictionJobs/123:cancel',
+        because: 'Google\'s SDK takes only the number from the name, and makes the name of another job with its own ' +
+          'project and region'
+      },
+      {
+        of: ['retrieve'],
+        part: 'path',
+        sdk: `/v1/${VERTEX_NAME}`,
+        ours: '/v1/projects/another/locations/europe-west4/batchPredictionJobs/123',
+        because: 'the same'
+      },
       jsonOfGet
     ]
   }
@@ -420,14 +666,10 @@ const GOOGLE_ROWS: readonly Row[] = [
 
 /* The others */
 
-const MISTRAL_JOB = { id: UUID, object: 'batch', input_files: [UUID], endpoint: '/v1/chat/completions', errors: [], status: 'CANCELLED', created_at: 1_713_894_800, total_requests: 1, completed_requests: 0, succeeded_requests: 0, failed_requests: 0 }
-
 const mistralSdk = (url: string): Sdk => {
   const { jobs } = new Mistral({ apiKey: KEY, serverURL: url }).batch
   return { cancel: () => jobs.cancel({ jobId: UUID }), retrieve: () => jobs.get({ jobId: UUID }) }
 }
-
-const COHERE_BATCH = { batch: { id: 'b_1.2-3', name: 'b', status: 'BATCH_STATUS_CANCELED', input_dataset_id: 'd', model: 'm', created_at: '2026-08-01T10:00:00Z', updated_at: '2026-08-01T10:00:00Z' } }
 
 const cohereSdk = (url: string): Sdk => {
   const { batches } = new CohereClient({ token: KEY, environment: url })
@@ -441,19 +683,27 @@ const digitaloceanSdk = (url: string): Sdk => {
 
 const watsonxSdk = (owner: { projectId: string } | { spaceId: string }) => (url: string): Sdk => {
   const batches = new BatchInference({ apikey: KEY, serviceUrl: url })
-  return { cancel: () => batches.cancel({ batchId: 'batch-1', ...owner }), retrieve: () => batches.getDetails({ batchId: 'batch-1', ...owner }) }
+  return {
+    cancel: () => batches.cancel({ batchId: 'batch-1', ...owner }),
+    retrieve: () => batches.getDetails({ batchId: 'batch-1', ...owner })
+  }
 }
 
-const watsonxRow = (what: string, owner: { projectId: string } | { spaceId: string }, headers: Record<string, string>): Row => ({
+type Owner = { projectId: string } | { spaceId: string }
+
+const watsonxRow = (what: string, owner: Owner, headers: Record<string, string>): Row => ({
   what: `watsonx, ${what}`,
   name: 'watsonx',
   id: 'batch-1',
   sdk: watsonxSdk(owner),
   ways: [
-    { what: 'with the key of the client', provider: url => watsonx({ baseUrl: url }), headers: { ...AUTHORIZATION, ...headers } },
+    {
+      what: 'with the key of the client',
+      provider: url => watsonx({ baseUrl: url }),
+      headers: { ...AUTHORIZATION, ...headers }
+    },
     { what: 'with the key of the server', provider: url => watsonx({ baseUrl: url, apiKey: KEY, ...owner }) }
-  ],
-  batch: { ...OPENAI_BATCH, id: 'batch-1', errors: ['stopped'] }
+  ]
 })
 
 const OTHER_ROWS: readonly Row[] = [
@@ -462,26 +712,44 @@ const OTHER_ROWS: readonly Row[] = [
     name: 'mistral-ai',
     id: UUID,
     sdk: mistralSdk,
-    ways: ways((url, apiKey) => mistral({ baseUrl: `${url}/v1`, apiKey })),
-    batch: MISTRAL_JOB,
-    differences: [{ of: BOTH, part: 'cookie', sdk: '', ours: undefined, because: 'Mistral\'s SDK sends a cookie without anything in it' }]
+    ways: ways('/v1', mistral),
+    differences: [
+      {
+        of: BOTH,
+        part: 'cookie',
+        sdk: '',
+        ours: undefined,
+        because: 'Mistral\'s SDK sends a cookie without anything in it'
+      }
+    ]
   },
-  { what: 'cohere', name: 'cohere', id: 'b_1.2-3', sdk: cohereSdk, ways: ways((baseUrl, apiKey) => cohere({ baseUrl, apiKey })), batch: COHERE_BATCH },
-  { what: 'digitalocean', name: 'digitalocean', id: UUID, sdk: digitaloceanSdk, ways: ways((url, apiKey) => digitalocean({ baseUrl: `${url}/v1`, apiKey })), batch: { ...OPENAI_BATCH, batch_id: UUID } },
+  { what: 'cohere', name: 'cohere', id: 'b_1.2-3', sdk: cohereSdk, ways: ways('', cohere) },
+  { what: 'digitalocean', name: 'digitalocean', id: UUID, sdk: digitaloceanSdk, ways: ways('/v1', digitalocean) },
   watsonxRow('a project', { projectId: 'project-1' }, { 'x-portkey-watsonx-project-id': 'project-1' }),
   watsonxRow('a space', { spaceId: 'space-1' }, { 'x-portkey-watsonx-space-id': 'space-1' })
 ]
 
 /** Compares two requests part by part: what differs is a row of the table, and what is a row differs. */
-function compare (t: Test, action: typeof ACTIONS[number], sdk: Recorded, ours: Recorded, rows: readonly Difference[]): void {
+function compare (
+  t: Test,
+  action: typeof ACTIONS[number],
+  sdk: Recorded,
+  ours: Recorded,
+  rows: readonly Difference[]
+): void {
   const [theirs, own] = [partsOf(sdk), partsOf(ours)]
   const expected = new Map(rows.filter(({ of }) => of.includes(action)).map(row => [row.part, row]))
   for (const part of new Set([...theirs.keys(), ...own.keys(), ...expected.keys()])) {
     const difference = expected.get(part)
     const [told, sent] = [theirs.get(part), own.get(part)]
-    if (difference === undefined) t.equal(sent, told, `${action}: ${part}`)
-    else if (told === sent) t.fail(`${action}: ${part}: the difference is gone: delete the row (${difference.because})`)
-    else t.strictSame({ sdk: told, ours: sent }, { sdk: difference.sdk, ours: difference.ours }, `${action}: ${part} differs: ${difference.because}`)
+    if (difference === undefined) {
+      t.equal(sent, told, `${action}: ${part}`)
+      continue
+    }
+    const { sdk: expectedOfSdk, ours: expectedOfUs, because } = difference
+    if (told === sent) t.fail(`${action}: ${part}: the difference is gone: delete the row (${because})`)
+    const expectation = { sdk: expectedOfSdk, ours: expectedOfUs }
+    t.strictSame({ sdk: told, ours: sent }, expectation, `${action}: ${part} differs: ${because}`)
   }
 }
 
@@ -493,12 +761,14 @@ async function parity (t: Test, rows: readonly Row[]): Promise<void> {
   // Amazon's SDK signs for this moment; it has no other clock.
   t.intercept(Date, 'now', { value: () => AT })
 
-  for (const { what, name, id, sdk, ways, batch, differences = [] } of rows) {
+  for (const { what, name, id, shown = id, anyId = false, sdk, ways, differences = [] } of rows) {
     await t.test(what, async t => {
+      const body = fixtureOf(name).responses.body('cancelled', shown)
       const upstream = await startUpstream(t, ({ method }, response) => {
         // Amazon's SDK takes the time from there.
         response.sendDate = false
-        return method === 'GET' ? { body: 'id' in batch ? { ...batch, id } : batch } : { status: 400, body: { message: 'No.', error: { message: 'No.' } } }
+        if (method === 'GET') return { body }
+        return { status: 400, body: { message: 'No.', error: { message: 'No.' } } }
       })
       const client = sdk(upstream.url)
       await t.rejects(Promise.resolve(client.cancel()), 'the SDK is refused')
@@ -507,14 +777,23 @@ async function parity (t: Test, rows: readonly Row[]): Promise<void> {
       t.equal(theirs.length, ACTIONS.length, 'the SDK makes one request for each')
       for (const header of theirs.flatMap(({ headers }) => Object.keys(headers))) seen.add(header)
 
-      for (const { what, provider, headers = {}, differences: own = [] } of ways) {
+      for (const { what, provider, headers = {}, differences: more = [] } of ways) {
         await t.test(what, async t => {
-          const app = await build(t, { defaultProvider: name, forward: forwardToProviders({ providers: { [name]: provider(upstream.url) } }) }, { routerOptions: { maxParamLength: 512 } })
+          const made = provider(upstream.url)
+          const own = anyId ? { ...made, id: /^[^]+$/ } : made
+          const forward = forwardToProviders({ providers: { [name]: own } })
+          const server = { routerOptions: { maxParamLength: 512 } }
+          const app = await buildWithoutPauses(t, { defaultProvider: name, forward }, server)
           const response = await cancel(app, { id, headers })
-          t.match(response.json(), { error: { code: 'batch_not_cancellable' }, batch: { status: 'cancelled' } }, 'refused, then read')
+          t.match(response.json(), {
+            error: { code: 'batch_not_cancellable' },
+            batch: { status: 'cancelled' }
+          }, 'refused, then read')
           const ours = upstream.requests.splice(0)
           t.equal(ours.length, ACTIONS.length, 'and so do we')
-          for (const [i, action] of ACTIONS.entries()) compare(t, action, theirs[i] as Recorded, ours[i] as Recorded, [...differences, ...own])
+          for (const [i, action] of ACTIONS.entries()) {
+            compare(t, action, theirs[i] as Recorded, ours[i] as Recorded, [...differences, ...more])
+          }
         })
       }
     })
@@ -533,16 +812,27 @@ t.test('nothing is ignored that no SDK sends', async t => {
 })
 
 /** The URL of the request that a built-in provider makes, unless an operator says otherwise. */
-async function ourUrl (name: keyof typeof builtIn, batchId: string, headers: IncomingHttpHeaders = {}): Promise<string> {
-  const provider = builtIn[name] as Provider
-  const place = provider.locate({ batchId, headers, hasBase: false })
-  const { path } = await provider.request('cancel', { base: place.base, place, batchId, credential: KEY, headers })
-  return place.base.origin + path
+async function ourUrl (
+  name: keyof typeof builtIn,
+  batchId: string,
+  headers: IncomingHttpHeaders = {}
+): Promise<string> {
+  const { origin, path } = await requestOf(builtIn[name] as Provider, 'cancel', batchId, { headers, credential: KEY })
+  return origin + path
 }
 
-const GOOGLE_ACCOUNT = (location: string): GoogleGenAIOptions => ({ vertexai: true, project: 'my-project', location, apiVersion: 'v1', googleAuthOptions: { authClient: signedIn() } })
+const GOOGLE_ACCOUNT = (location: string): GoogleGenAIOptions => ({
+  vertexai: true,
+  project: 'my-project',
+  location,
+  apiVersion: 'v1',
+  googleAuthOptions: { authClient: signedIn() }
+})
 
-const vertexHeaders = (region: string) => ({ 'x-portkey-vertex-project-id': 'my-project', 'x-portkey-vertex-region': region })
+const vertexHeaders = (region: string) => ({
+  'x-portkey-vertex-project-id': 'my-project',
+  'x-portkey-vertex-region': region
+})
 
 t.test('where the requests go if nobody says otherwise', async t => {
   const asked: string[] = []
@@ -555,16 +845,32 @@ t.test('where the requests go if nobody says otherwise', async t => {
 
   const rows: Array<[what: string, sdk: () => PromiseLike<unknown>, ours: Promise<string>]> = [
     ['openai', () => new OpenAI({ apiKey: KEY }).batches.cancel('b'), ourUrl('openai', 'b')],
-    ['azure', () => new AzureOpenAI({ apiKey: KEY, apiVersion: '2024-10-21', endpoint: 'https://my-resource.openai.azure.com' }).batches.cancel('b'), ourUrl('azure-openai', 'b', { 'x-portkey-azure-resource-name': 'my-resource' })],
+    [
+      'azure',
+      () => new AzureOpenAI({
+        apiKey: KEY,
+        apiVersion: '2024-10-21',
+        endpoint: 'https://my-resource.openai.azure.com'
+      }).batches.cancel('b'),
+      ourUrl('azure-openai', 'b', { 'x-portkey-azure-resource-name': 'my-resource' })
+    ],
     ['groq', () => new Groq({ apiKey: KEY }).batches.cancel('b'), ourUrl('groq', 'b')],
     ['together', () => new Together({ apiKey: KEY }).batches.cancel('b'), ourUrl('together-ai', 'b')],
     ['anthropic', () => new Anthropic({ apiKey: KEY }).messages.batches.cancel('b'), ourUrl('anthropic', 'b')],
     ['mistral', () => new Mistral({ apiKey: KEY }).batch.jobs.cancel({ jobId: UUID }), ourUrl('mistral-ai', UUID)],
     ['cohere', () => new CohereClient({ token: KEY }).batches.cancel('b'), ourUrl('cohere', 'b')],
     ['digitalocean', () => new InferenceClient({ apiKey: KEY }).batches.cancel(UUID), ourUrl('digitalocean', UUID)],
-    ['gemini', () => new GoogleGenAI({ apiKey: KEY, vertexai: false }).batches.cancel({ name: 'batches/b' }), ourUrl('google', 'b')],
+    [
+      'gemini',
+      () => new GoogleGenAI({ apiKey: KEY, vertexai: false }).batches.cancel({ name: 'batches/b' }),
+      ourUrl('google', 'b')
+    ],
     ...['us-central1', 'europe-west4', 'global', 'us', 'eu'].map((region): typeof rows[number] =>
-      [`vertex in ${region}`, () => new GoogleGenAI(GOOGLE_ACCOUNT(region)).batches.cancel({ name: '123' }), ourUrl('vertex-ai', '123', vertexHeaders(region))])
+      [
+        `vertex in ${region}`,
+        () => new GoogleGenAI(GOOGLE_ACCOUNT(region)).batches.cancel({ name: '123' }),
+        ourUrl('vertex-ai', '123', vertexHeaders(region))
+      ])
   ]
   for (const [what, sdk, ours] of rows) {
     await t.rejects(Promise.resolve(sdk()), `${what} is refused`)
@@ -573,7 +879,17 @@ t.test('where the requests go if nobody says otherwise', async t => {
 })
 
 t.test('where Amazon has its regions', async t => {
-  for (const region of ['us-east-1', 'ap-southeast-2', 'cn-north-1', 'us-gov-west-1', 'eusc-de-east-1', 'us-iso-east-1', 'us-isob-east-1', 'eu-isoe-west-1', 'us-isof-south-1']) {
+  for (const region of [
+    'us-east-1',
+    'ap-southeast-2',
+    'cn-north-1',
+    'us-gov-west-1',
+    'eusc-de-east-1',
+    'us-iso-east-1',
+    'us-isob-east-1',
+    'eu-isoe-west-1',
+    'us-isof-south-1'
+  ]) {
     const asked: string[] = []
     const client = new BedrockClient({
       region,
@@ -591,11 +907,16 @@ t.test('where Amazon has its regions', async t => {
 })
 
 t.test('where IBM has its regions', async t => {
-  const hosts = Object.keys(BatchInference.PLATFORM_URLS_MAP).filter(url => /^https:\/\/[a-z]{2}-[a-z]+(-\d)?\.(ml\.cloud|aws\.wxai)\.ibm\.com$/.test(url) && !url.includes('-qa.'))
+  const platform = /^https:\/\/[a-z]{2}-[a-z]+(-\d)?\.(ml\.cloud|aws\.wxai)\.ibm\.com$/
+  const hosts = Object.keys(BatchInference.PLATFORM_URLS_MAP)
+    .filter(url => platform.test(url) && !url.includes('-qa.'))
   t.ok(hosts.length >= 8, String(hosts))
   for (const host of hosts) {
     const region = new URL(host).hostname.split('.')[0] as string
-    const url = await ourUrl('watsonx', 'b', { 'x-portkey-watsonx-region': region, 'x-portkey-watsonx-project-id': 'p' })
+    const url = await ourUrl('watsonx', 'b', {
+      'x-portkey-watsonx-region': region,
+      'x-portkey-watsonx-project-id': 'p'
+    })
     t.equal(new URL(url).origin, host, region)
   }
 })
