@@ -132,7 +132,7 @@ const told = (message: string, code: string | null = null, type = 'invalid_reque
   error: { message, type, param: null, code }
 })
 
-const LOST = 'so it is not known whether the batch was cancelled. The call may be repeated.'
+const LOST = 'so it is not known whether the batch was cancelled. It is safe to repeat the call.'
 
 const ROWS: readonly Row[] = [
   {
@@ -159,7 +159,7 @@ const ROWS: readonly Row[] = [
   {
     what: '400, unknown provider',
     provider: 'nobody',
-    error: [400, 'unknown_provider', 'There is no provider \'nobody\' here; these are: openai.'],
+    error: [400, 'unknown_provider', 'Unknown provider \'nobody\'. Available providers: openai.'],
     headers: { 'x-should-retry': null },
     requests: ONCE
   },
@@ -230,13 +230,13 @@ const ROWS: readonly Row[] = [
   {
     what: '502, no batch',
     cancel: { body: '<html>' },
-    error: [502, 'upstream_invalid_response', `The provider answered something that is no batch, ${LOST}`],
+    error: [502, 'upstream_invalid_response', `The provider returned a response that is not a batch, ${LOST}`],
     requests: THRICE
   },
   {
     what: '504',
     options: { timeout: 20, forward: () => new Promise(() => {}) },
-    error: [504, 'upstream_timeout', `The provider did not answer in time, ${LOST}`],
+    error: [504, 'upstream_timeout', `The provider did not respond in time, ${LOST}`],
     requests: THRICE
   },
   {
