@@ -42,9 +42,7 @@ export { anthropic, type AnthropicCredential } from './providers/anthropic.js'
 export { azureAI, azureOpenAI, type AzureCredential, type AzureOptions } from './providers/azure.js'
 export { bedrock, type BedrockCredential, type BedrockOptions } from './providers/bedrock.js'
 export { cohere } from './providers/cohere.js'
-export {
-  cerebras, dashscope, deepinfra, digitalocean, groq, moonshot, morph, novita, openai, parasail, siliconflow, zhipu
-} from './providers/compatible.js'
+export * from './providers/compatible.js'
 export { google } from './providers/google.js'
 export type { ServiceAccount } from './providers/google-token.js'
 export { mistral } from './providers/mistral.js'

@@ -2,9 +2,7 @@ import { anthropic } from './anthropic.js'
 import { azureAI, azureOpenAI } from './azure.js'
 import { bedrock } from './bedrock.js'
 import { cohere } from './cohere.js'
-import {
-  cerebras, dashscope, deepinfra, digitalocean, groq, moonshot, morph, novita, openai, parasail, siliconflow, zhipu
-} from './compatible.js'
+import * as compatible from './compatible.js'
 import { google } from './google.js'
 import { mistral } from './mistral.js'
 import type { Provider, UnsupportedProvider } from './provider.js'
@@ -15,16 +13,16 @@ import { xai } from './xai.js'
 
 /** A factory for each provider, by the name in `x-portkey-provider`. */
 export const providerFactories = {
-  openai,
-  groq,
-  deepinfra,
-  parasail,
-  cerebras,
-  moonshot,
-  dashscope,
-  zhipu,
-  siliconflow,
-  morph,
+  openai: compatible.openai,
+  groq: compatible.groq,
+  deepinfra: compatible.deepinfra,
+  parasail: compatible.parasail,
+  cerebras: compatible.cerebras,
+  moonshot: compatible.moonshot,
+  dashscope: compatible.dashscope,
+  zhipu: compatible.zhipu,
+  siliconflow: compatible.siliconflow,
+  morph: compatible.morph,
   'azure-openai': azureOpenAI,
   'azure-ai': azureAI,
   anthropic,
@@ -35,8 +33,8 @@ export const providerFactories = {
   'together-ai': together,
   cohere,
   'x-ai': xai,
-  'novita-ai': novita,
-  digitalocean,
+  'novita-ai': compatible.novita,
+  digitalocean: compatible.digitalocean,
   watsonx
 }
 
