@@ -24,7 +24,7 @@ async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOpti
   fastify.addContentTypeParser('*', discardBody)
 
   const routeOptions = {
-    bodyLimit: Math.min(fastify.initialConfig.bodyLimit ?? MAX_BODY_BYTES, MAX_BODY_BYTES),
+    bodyLimit: Math.min(fastify.initialConfig.bodyLimit as number, MAX_BODY_BYTES),
     ...hostOptions,
     onRequest: [...[onRequest].flat(), checkRequest],
     // The schemas document the routes. Calls are checked when they are read, in the order of the contract; the host's

@@ -5,8 +5,6 @@ import t from 'tap'
 import batchCancel, {
   BatchCancelError,
   fastifyBatchCancel,
-  forwardToProviders,
-  openai,
   type Batch,
   type BatchCall,
   type FastifyBatchCancelOptions
@@ -120,49 +118,6 @@ t.test('each invalid option is refused at registration, in one sentence', async 
       { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: message as string },
       JSON.stringify(options)
     )
-  }
-})
-
-t.test('so is each invalid option of forwardToProviders and of a provider', async t => {
-  for (const { make, message } of [
-    {
-      make: () => forwardToProviders({ providers: [] as never }),
-      message: 'providers should be an object of providers by name.'
-    },
-    {
-      make: () => forwardToProviders({ providers: { mine: {} as never } }),
-      message: 'providers[\'mine\'] should be a provider, such as openai() makes one.'
-    },
-    {
-      make: () => forwardToProviders({ trustedHosts: 'llm.example.com' as never }),
-      message: 'trustedHosts should be an array of hosts.'
-    },
-    {
-      make: () => forwardToProviders({ trustedHosts: ['ftp://llm.example.com'] }),
-      message: /^trustedHosts should hold hosts such as/
-    },
-    {
-      make: () => forwardToProviders({ trustedHosts: ['llm.example.com/v1'] }),
-      message: /'llm.example.com\/v1' is neither\.$/
-    },
-    { make: () => forwardToProviders({ trustedHosts: [5 as never] }), message: /'5' is neither\.$/ },
-    {
-      make: () => openai({ baseUrl: 'ftp://llm.example.com' }),
-      message: /^openai\(\{ baseUrl \}\) should be a function or an http or https URL/
-    },
-    { make: () => openai({ baseUrl: 'https://key@llm.example.com' }), message: /^openai\(\{ baseUrl \}\)/ },
-    { make: () => openai({ baseUrl: 5 as never }), message: /^openai\(\{ baseUrl \}\)/ },
-    {
-      make: () => openai({ apiKey: '' }),
-      message: 'openai({ apiKey }) should be a function or a string of visible ASCII characters.'
-    },
-    { make: () => openai({ apiKey: 'two words' }), message: /^openai\(\{ apiKey \}\)/ },
-    { make: () => openai({ apiKey: 5 as never }), message: /^openai\(\{ apiKey \}\)/ }
-  ] as Array<{ make: () => unknown, message: string | RegExp }>) {
-    t.throws(make, {
-      code: 'FST_BATCH_CANCEL_INVALID_OPTION',
-      message: message as string
-    }, String(message))
   }
 })
 

@@ -1,18 +1,18 @@
-import { Value } from '@sinclair/typebox/value'
+import { Value, type ValueError } from '@sinclair/typebox/value'
 import { Batch, BatchError, BatchRequestCounts } from '../../schemas/batch.js'
 
 /** How much of a wrong value a message shows, in characters. */
 const MAX_SHOWN = 64
 
 /**
- * Says which field keeps a value from being a batch.
+ * Says which field keeps a value, which is not a batch, from being one.
  *
  * @example batchProblem({ object: 'batch', status: 'canceled' }) // "id is missing"
  */
 export function batchProblem (value: unknown): string {
-  const error = Value.Errors(Batch, [BatchError, BatchRequestCounts], value).First()
-  const field = error?.path.slice(1).replaceAll('/', '.') ?? ''
-  if (error === undefined || field === '') return `it is ${show(value)}`
+  const error = Value.Errors(Batch, [BatchError, BatchRequestCounts], value).First() as ValueError
+  const field = error.path.slice(1).replaceAll('/', '.')
+  if (field === '') return `it is ${show(value)}`
   return error.value === undefined ? `${field} is missing` : `${field} is ${show(error.value)}`
 }
 

@@ -124,7 +124,8 @@ export function createBatchCanceller (options: BatchCancellerOptions & { readonl
   return canceller
 }
 
-const SILENT: CallLog = { warn () {}, error () {} }
+const ignore = () => {}
+const SILENT: CallLog = { warn: ignore, error: ignore }
 
 function engineCall (
   method: string,

@@ -60,6 +60,9 @@ export interface Engine {
   close (): Promise<void>
 }
 
+/** Makes a result of the batch as it was read last. */
+type ToResult = (seen: CheckedBatch, source: BatchSource, accepted: boolean) => CancelledBatch
+
 export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOptions): Engine {
   const checked = checkForwarder(forwarder)
   const pollers = checked.retrieve && createPollers({ retrieve: checked.retrieve, clock })
@@ -77,22 +80,34 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
     }
   }
 
-  /**
-   * Runs an operation for a caller, who may wait for less than the work or, for the end of the batch, longer.
-   *
-   * @param toResult makes a result of the batch as it was read last
-   */
+  /** Runs an operation for a caller, who may wait for less than the work or, for the end of the batch, longer. */
   async function run (
     engineCall: EngineCall,
     work: (operation: CancelOperation) => Promise<CancelledBatch>,
-    toResult: (seen: CheckedBatch, source: BatchSource, accepted: boolean) => CancelledBatch
+    toResult: ToResult
   ): Promise<EngineResult> {
     if (closed) throw new FST_BATCH_CANCEL_CLOSED()
-    const started = clock.now()
     const call = createCall(engineCall)
     const progress: Progress = { attempts: 0, reads: 0 }
     inFlight.add(call)
     const done = prepareAndWork(engineCall, call, progress, work)
+    try {
+      return await resultForCaller(engineCall, call, done, progress, toResult)
+    } finally {
+      // The work may go on after the caller's own limit.
+      const end = () => endOperation(call)
+      done.then(end, end)
+    }
+  }
+
+  async function resultForCaller (
+    engineCall: EngineCall,
+    call: BatchCall,
+    done: Promise<CancelledBatch>,
+    progress: Progress,
+    toResult: ToResult
+  ): Promise<EngineResult> {
+    const started = clock.now()
     try {
       let result = await forCaller(done, engineCall)
       const waited = await waitUntilTerminal(engineCall, call, result, started)
@@ -103,10 +118,6 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
     } catch (error) {
       if (error instanceof BatchCancelError || error instanceof ProviderError) Object.assign(error, progress)
       throw error
-    } finally {
-      // The work may go on after the caller's own limit.
-      const end = () => endOperation(call)
-      done.then(end, end)
     }
   }
 

@@ -24,19 +24,18 @@ export async function readBatch (operation: Operation): Promise<ReadResult> {
  * @throws ProviderError if the provider refused
  * @throws BatchCancelError if there was no usable response
  */
-export async function retrieveBatch (operation: Operation): Promise<CheckedBatch> {
+export async function retrieveBatch (operation: Operation, read = 1): Promise<CheckedBatch> {
   const { forwarder: { retrieve }, call, deadline, log, progress } = operation
   if (retrieve === undefined) throw internalError('The forwarder has no retrieve function.')
-  for (let read = 1; ; read++) {
-    progress.reads++
-    try {
-      return await deadline.half(retrieve(call))
-    } catch (error) {
-      logError(log, 'warn', call.headers, error, 'reading the batch failed')
-      const delay = delayBeforeReread(operation, error as CallError, read)
-      if (delay === undefined) throw error
-      await deadline.sleep(delay)
-    }
+  progress.reads++
+  try {
+    return await deadline.half(retrieve(call))
+  } catch (error) {
+    logError(log, 'warn', call.headers, error, 'reading the batch failed')
+    const delay = delayBeforeReread(operation, error as CallError, read)
+    if (delay === undefined) throw error
+    await deadline.sleep(delay)
+    return await retrieveBatch(operation, read + 1)
   }
 }
 

@@ -3,7 +3,6 @@ import { jsonMember } from '../batch/json-member.js'
 import { invalidResponse, ProviderError } from '../errors.js'
 import { boundDetails, findErrorDetails } from '../forwarder/error-body.js'
 import type { BatchResult, RawJson } from '../forwarder/types.js'
-import { isObject } from '../is-object.js'
 import type { Upstream } from './http-client.js'
 import type { BatchRead, Provider, ReadContext } from './provider.js'
 
@@ -40,11 +39,11 @@ export function readResponse (response: UpstreamResponse, context: ResponseConte
   return { batch: result.batch, headers, raw: rawJson(text, body, result) }
 }
 
-function rawJson (text: string, body: unknown, { member }: BatchRead): RawJson | undefined {
-  if (!isObject(body)) return undefined
-  if (member === undefined) return { text, value: body }
-  const inner = jsonMember(text, member)
-  return inner === undefined ? undefined : { text: inner, value: body[member] as object }
+/** A batch was read from the body, so it is an object that has the member. */
+function rawJson (text: string, body: unknown, { member }: BatchRead): RawJson {
+  const object = body as Record<string, object>
+  if (member === undefined) return { text, value: object }
+  return { text: jsonMember(text, member) as string, value: object[member] as object }
 }
 
 const isOther = (shown: unknown, requested: string) =>

@@ -156,7 +156,8 @@ export function defineVertex ({ accessToken }: VertexParts) {
 export const vertex = defineVertex({ accessToken: createTokens() })
 
 function placeOf ({ batchId, headers, hasServerCredential }: PlaceInput, options: VertexOptions): VertexPlace {
-  const [, ownProject, ownRegion, job = ''] = ID.exec(batchId) ?? []
+  // The id was checked by the same grammar.
+  const [, ownProject, ownRegion, job = ''] = ID.exec(batchId) as RegExpExecArray
   const project = agreed('project', ownProject, options.project ?? headerOf(headers, PROJECT))
   const region = agreed('region', ownRegion, options.region ?? headerOf(headers, REGION))
   return {

@@ -63,7 +63,7 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
     const { provider, headers } = state.resolved
     const { repeated, maxAttempts } = clientRetries(headers)
     const limit = clientLimit(headers)
-    const wait = closing ? undefined : grantedWait(preferredWait(headers), limit)
+    const wait = grantedWait(preferredWait(headers), limit)
     const result = await run({
       batchId: request.params.id,
       provider,

@@ -183,7 +183,7 @@ t.test('nothing is read for a wait that was stopped', async t => {
   pollers.close()
   await clock.advance(0)
   t.equal(ends.length, 3, 'closing ends a wait at once')
-  wait(60_000)
+  wait(60_000)()
   await clock.advance(0)
   t.equal(ends.length, 4, 'and starts none')
   t.equal(clock.timers, 0)

@@ -362,7 +362,7 @@ t.test('a call that was made by hand ends with its signal', async t => {
   })
   const response = await stalled
   aborter.abort()
-  await t.rejects(cancelling, { code: 'UND_ERR_ABORTED' })
+  await t.rejects(cancelling, { name: 'AbortError' })
   if (!response.destroyed) await once(response, 'close')
   t.pass('the connection is closed')
 })
@@ -432,4 +432,43 @@ t.test('a change to a batch of forwardToProviders is sent if it is a copy, and t
   t.match(copied.json(), { metadata: { team: 'a' } })
   const mutated = await cancel(await through(batch => Object.assign(batch, { metadata: { team: 'a' } })))
   t.match(mutated.json(), { error: { code: 'internal_error' } })
+})
+
+t.test('the response that HTTP clients keep on their errors counts as the provider\'s', async t => {
+  const error = (properties: object) => Object.assign(new Error('Request failed'), properties)
+  for (const { what, thrown, expected } of [
+    {
+      what: 'axios',
+      thrown: error({ response: { status: 404, data: { error: { message: 'No such batch' } }, headers: { 'x-request-id': 'r' } } }),
+      expected: { statusCode: 404, headers: { 'x-request-id': 'r' } }
+    },
+    { what: 'got', thrown: error({ response: { statusCode: 403 } }), expected: { statusCode: 403 } },
+    { what: 'a response without a status', thrown: error({ response: {} }), expected: { statusCode: 500 } }
+  ]) {
+    const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => { throw thrown } })
+    const response = await cancel(app)
+    t.match(response, expected, what)
+    t.strictSame(breaches(response), [], what)
+  }
+})
+
+t.test('what prepare throws is never the provider\'s response', async t => {
+  const error = Object.assign(new Error('secret kv/openai not found in the vault'), { status: 403 })
+  const ours = new BatchCancelError('missing_credentials', 'No key.')
+  for (const { what, prepare, status, code } of [
+    { what: 'an error', prepare: () => { throw error }, status: 500, code: 'internal_error' },
+    { what: 'a rejection', prepare: async () => { throw error }, status: 500, code: 'internal_error' },
+    { what: 'an error of this package', prepare: () => { throw ours }, status: 401, code: 'missing_credentials' }
+  ]) {
+    let calls = 0
+    const app = await buildWithoutPauses(t, {
+      defaultProvider: 'x',
+      forward: { cancel: async () => { calls++; return BATCH }, prepare }
+    })
+    const response = await cancel(app)
+    t.equal(response.statusCode, status, what)
+    t.match(response.json(), { error: { code } }, what)
+    t.notMatch(response.body, 'vault', what)
+    t.equal(calls, 0, what)
+  }
 })

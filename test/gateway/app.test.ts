@@ -117,7 +117,7 @@ t.test('the page, the document and the health', async t => {
   t.match(await app.inject('/docs/'), { statusCode: 200, headers: { 'content-type': /html/ }, body: /swagger-ui/ })
   t.match(await app.inject('/healthz'), { statusCode: 200, body: '{"status":"ok"}' })
   const document = (await app.inject('/openapi.json')).json()
-  t.strictSame(Object.keys(document.paths), ['/v1/batches/{id}/cancel'], 'the sandbox\'s own routes are hidden')
+  t.strictSame(Object.keys(document.paths), ['/v1/batches/{id}/cancel', '/v1/batches/{id}'], 'the sandbox\'s own routes are hidden')
   const { parameters } = document.paths['/v1/batches/{id}/cancel'].post
   t.match(document, { servers: [{ url: '/' }] })
   t.match(parameters, [
@@ -178,7 +178,7 @@ t.test('what is refused before any route has the same envelope', async t => {
   }
   const ok = await app.inject({
     method: 'POST',
-    url: `/v1/batches/${encodeURIComponent('ü'.repeat(512))}/cancel`,
+    url: `/v1/batches/${'x'.repeat(512)}/cancel`,
     headers: { 'x-portkey-provider': 'sandbox' }
   })
   t.equal(ok.statusCode, 404, 'an id of 512 characters reaches the provider')

@@ -1,3 +1,4 @@
+import { checkUrl } from '../../lib/providers/hosts.js'
 import fc from 'fast-check'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
@@ -296,5 +297,13 @@ t.test('a place that the server leaves open beside its credential is named by th
       }
       t.strictSame(internet.contacts, [])
     }
+  }
+})
+
+t.test('a URL that leads elsewhere than its base is never requested', async t => {
+  const base = { origin: 'https://api.example.com', path: '/v1' }
+  t.doesNotThrow(() => checkUrl(base, '/v1/batches/batch_1?version=1'))
+  for (const path of ['@evil.example/x', '.evil.example/x', ':99999999/x', '/v1/../admin', '/v1/a b', '/v1/#x']) {
+    t.throws(() => checkUrl(base, path), { code: 'internal_error' }, path)
   }
 })

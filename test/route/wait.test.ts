@@ -113,6 +113,7 @@ t.test('the grammar of Prefer', async t => {
       value: 'wait="3"4',
       granted: 0
     }, { value: 'wait=3 4', granted: 0 },
+    { value: `wait=3, ${'x'.repeat(1024)}`, granted: 0 },
     { value: 'wait=0', granted: 0 }, { value: 'wait=-1', granted: 0 }, {
       value: 'wait=1.5',
       granted: 0
