@@ -267,7 +267,7 @@ const COMMON_ROWS: readonly Row[] = [
   { name: 'batch_unavailable', id: 'batch_unavailable', status: 503, code: 'upstream_error' },
   { name: 'batch_unauthorized', id: 'batch_unauthorized', status: 401, code: 'invalid_api_key' },
   { name: 'an unknown id', id: 'batch_unknown', status: 404, code: 'batch_not_found' },
-  { name: 'an id with a slash', id: 'batch/abc123', status: 404, code: 'batch_not_found' },
+  invalidId('an id with a slash', 'batch/abc123'),
   { name: 'an id of 512 characters', id: 'b'.repeat(512), status: 404, code: 'batch_not_found' },
   invalidId('an id of 513 characters', 'b'.repeat(513)),
   invalidId('the id .', '.'),
