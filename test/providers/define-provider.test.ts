@@ -120,6 +120,16 @@ async function callThrough (t: Test, definition: ProviderDefinition<ProviderOpti
   return { response, requests: upstream.requests }
 }
 
+t.test('a client adds no header that the definition reserves', async t => {
+  const upstream = await startUpstream(t, () => ({ body: { id: 'job-1', status: 'STOPPED' } }))
+  const acme = defineProvider({ ...ACME, reservedHeaders: ['x-acme-debug'] })
+  const forward = forwardToProviders({ providers: { acme: acme({ baseUrl: upstream.url }) } })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'acme', forward })
+  const added = { 'x-acme-debug': '1', 'x-team': 'red', 'x-portkey-forward-headers': 'x-acme-debug, x-team' }
+  t.equal((await cancel(app, { id: 'job-1', headers: { ...BEARER, ...added } })).statusCode, 200)
+  t.match(upstream.requests, [{ headers: { 'x-acme-debug': undefined, 'x-team': 'red' } }])
+})
+
 t.test('a path is filled with the id and the place, each as one segment', async t => {
   t.equal(fillPath('/a/{id}/b/{region}?x={id}', { id: 'a/b', region: 'ü.' }), '/a/a%2Fb/b/%C3%BC.?x=a%2Fb')
   t.throws(() => fillPath('/a/{id}', {}), { code: 'internal_error' })
@@ -138,6 +148,13 @@ t.test('a request that would lead elsewhere is not sent', async t => {
   for (const path of paths) {
     const definition = { ...ACME, place: () => ({ place: '..' }), cancel: post(path), retrieve: get(path) }
     const { response, requests } = await callThrough(t, definition as never)
+    t.match(response.json(), { error: { code: 'internal_error' } }, path)
+    t.strictSame(requests, [], path)
+  }
+  // Only functions can make these: a path that is data must start with a slash.
+  for (const path of ['evil.example/{id}', ':99999/{id}', '@evil.example/{id}', '.evil.example/{id}']) {
+    const definition = { ...ACME, baseUrl: 'https://a.example', cancel: () => post(path) }
+    const { response, requests } = await callThrough(t, definition as never, false)
     t.match(response.json(), { error: { code: 'internal_error' } }, path)
     t.strictSame(requests, [], path)
   }
