@@ -1,4 +1,5 @@
 import { deepFreeze } from '../batch/raw-json.js'
+import { isObject } from '../is-object.js'
 import { jsonMember } from '../batch/json-member.js'
 import { invalidResponse, ProviderError } from '../errors.js'
 import { boundDetails, findErrorDetails } from '../forwarder/error-body.js'
@@ -39,11 +40,12 @@ export function readResponse (response: UpstreamResponse, context: ResponseConte
   return { batch: result.batch, headers, raw: rawJson(text, body, result) }
 }
 
-/** A batch was read from the body, so it is an object that has the member. */
-function rawJson (text: string, body: unknown, { member }: BatchRead): RawJson {
-  const object = body as Record<string, object>
-  if (member === undefined) return { text, value: object }
-  return { text: jsonMember(text, member) as string, value: object[member] as object }
+/** The JSON of the object that the batch was read from; none if a custom `read` made the batch of something else. */
+function rawJson (text: string, body: unknown, { member }: BatchRead): RawJson | undefined {
+  if (!isObject(body)) return undefined
+  if (member === undefined) return { text, value: body }
+  const value = body[member]
+  return isObject(value) ? { text: jsonMember(text, member) as string, value } : undefined
 }
 
 const isOther = (shown: unknown, requested: string) =>

@@ -1,5 +1,8 @@
 import t from 'tap'
-import { cohere, forwardToProviders, vertex, type Batch, type BatchCall, type BatchResult } from '../../lib/index.js'
+import {
+  bearer, cohere, completeBatch, defineProvider, forwardToProviders, get, post, SEGMENT_ID, vertex, type Batch,
+  type BatchCall, type BatchResult
+} from '../../lib/index.js'
 import { buildWithoutPauses, cancel } from '../support/app.js'
 import { BEARER } from '../fixtures/fixture.js'
 import { startUpstream } from '../support/upstream.js'
@@ -72,4 +75,29 @@ t.test('a batch is frozen in depth', async t => {
   const { x } = batch.provider_batch as { x: { y: object[] } }
   for (const part of [batch, x, x.y, x.y[0]]) t.ok(Object.isFrozen(part))
   t.throws(() => { x.y.push({}) }, TypeError)
+})
+
+t.test('a custom read that makes a batch of something else than an object has no raw JSON', async t => {
+  for (const { what, body, member } of [
+    { what: 'no body', body: '', member: undefined },
+    { what: 'a list', body: '[1]', member: 'job' },
+    { what: 'an object without the member', body: '{"other":1}', member: 'job' },
+    { what: 'a member that is not an object', body: '{"job":"batch_1"}', member: 'job' }
+  ]) {
+    const upstream = await startUpstream(t, () => ({ body }))
+    const acme = defineProvider({
+      name: 'acme',
+      baseUrl: 'https://api.acme.example/v1',
+      auth: bearer(),
+      id: SEGMENT_ID,
+      cancel: post('/jobs/{id}:cancel'),
+      retrieve: get('/jobs/{id}'),
+      read: (_body, { batchId }) =>
+        ({ kind: 'batch', batch: completeBatch({ id: batchId, status: 'cancelling' }), shownId: batchId, member })
+    })
+    const forward = forwardToProviders({ providers: { acme: acme({ baseUrl: upstream.url }) } })
+    const app = await buildWithoutPauses(t, { defaultProvider: 'acme', forward })
+    const response = await cancel(app, { headers: BEARER })
+    t.strictSame(response.json(), completeBatch({ id: 'batch_1', status: 'cancelling' }), what)
+  }
 })
