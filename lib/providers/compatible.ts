@@ -79,6 +79,12 @@ export const morph = documented('Morph, Batch API', {
   baseUrl: 'https://api.morphllm.com/v1'
 })
 
+/** Times are RFC 3339 dates, and there is no `expires_at`. */
+export const voyage = documented('docs.voyageai.com/reference/cancel-batch and list-batches', {
+  name: 'voyage',
+  baseUrl: 'https://api.voyageai.com/v1'
+})
+
 /** Statuses in capitals, times and errors as strings. Its reference asks for JSON's content type on both requests. */
 export const novita = documented('Novita API reference, Cancel batch and Retrieve batch', {
   name: 'novita-ai',

@@ -23,6 +23,7 @@ export const providerFactories = {
   zhipu: compatible.zhipu,
   siliconflow: compatible.siliconflow,
   morph: compatible.morph,
+  voyage: compatible.voyage,
   'azure-openai': azureOpenAI,
   'azure-ai': azureAI,
   anthropic,
