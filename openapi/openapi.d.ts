@@ -157,7 +157,7 @@ export interface operations {
                  * @description The provider that holds the batch.
                  * @example openai
                  */
-                "x-portkey-provider": "openai" | "groq" | "deepinfra" | "parasail" | "cerebras" | "moonshot" | "dashscope" | "zhipu" | "siliconflow" | "morph" | "azure-openai" | "azure-ai" | "anthropic" | "bedrock" | "vertex-ai" | "google" | "mistral-ai" | "together-ai" | "cohere" | "x-ai" | "novita-ai" | "digitalocean" | "watsonx";
+                "x-portkey-provider": "openai" | "groq" | "deepinfra" | "parasail" | "cerebras" | "moonshot" | "dashscope" | "zhipu" | "siliconflow" | "morph" | "voyage" | "azure-openai" | "azure-ai" | "anthropic" | "bedrock" | "vertex-ai" | "google" | "mistral-ai" | "together-ai" | "cohere" | "x-ai" | "novita-ai" | "digitalocean" | "watsonx";
                 /** @description `wait=N` delays the response until the batch is terminal, for at most N seconds (RFC 7240). Other preferences are ignored. */
                 prefer?: string;
                 /** @description A flat JSON object that combines several of these headers: key `k` stands for the header `x-portkey-k`, and `api_key` for `Authorization`. It takes precedence over the headers. Example: `{"provider":"openai","request_timeout":10000}`. */
