@@ -1,9 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, normalize, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
+import { ROOT } from './support/root.js'
 
 /** The layers of the package, from the entry down. An import points down, or sideways within a layer. */
 const LAYERS: ReadonlyArray<{ readonly layer: string, readonly holds: RegExp }> = [
@@ -38,7 +36,7 @@ const layerOf = (file: string) => LAYERS.findIndex(({ holds }) => holds.test(fil
 const nameOf = (target: string) => LAYERS[layerOf(target)]?.layer ?? target
 
 async function importsOf (file: string): Promise<Import[]> {
-  const text = await readFile(join(ROOT, file), 'utf8')
+  const text = await readFile(new URL(file, ROOT), 'utf8')
   const targets = [
     ...text.matchAll(/(?:from|import) '([^']+)'|import\('([^']+)'\)/g)
   ].map(match => match[1] ?? match[2] as string)
@@ -50,7 +48,7 @@ async function importsOf (file: string): Promise<Import[]> {
 
 async function allImports (): Promise<Import[]> {
   const files = await Promise.all(['lib', 'gateway', 'schemas', 'openapi'].map(async folder =>
-    (await readdir(join(ROOT, folder), { recursive: true })).map(name => join(folder, name))))
+    (await readdir(new URL(folder, ROOT), { recursive: true })).map(name => join(folder, name))))
   const sources = files.flat().filter(file => file.endsWith('.ts') && !file.endsWith('.d.ts'))
   return (await Promise.all(sources.map(importsOf))).flat()
 }

@@ -8,8 +8,9 @@ import { ERROR_STATUS } from '../lib/index.js'
 import { headerReaders, type BatchSchemaOptions } from '../schemas/index.js'
 import { document, operation, PATH, RETRIEVE_PATH, retrieveDocument } from './support/document.js'
 import { renderBothSchemas } from './support/render-schemas.js'
+import { ROOT } from './support/root.js'
 
-const readCommitted = (name: string) => readFile(new URL(`../openapi/${name}`, import.meta.url), 'utf8')
+const readCommitted = (name: string) => readFile(new URL(`openapi/${name}`, ROOT), 'utf8')
 
 t.test('the committed documents are up to date', async t => {
   t.equal(await readCommitted('openapi.json'), await renderDocument(), 'run npm run openapi')

@@ -13,8 +13,9 @@ import {
   bodyValidator, cancelOperation, checkOf, document, retrieveOperation, type Documented
 } from './support/document.js'
 import { renderBothSchemas } from './support/render-schemas.js'
+import { ROOT } from './support/root.js'
 
-const official = JSON.parse(readFileSync(new URL('data/openai-cancel-batch.json', import.meta.url), 'utf8')) as {
+const official = JSON.parse(readFileSync(new URL('test/data/openai-cancel-batch.json', ROOT), 'utf8')) as {
   components: { schemas: Record<string, JsonSchema & { 'x-oaiMeta'?: { example: string } }> }
   paths: Record<string, { post: { 'x-oaiMeta': { examples: { response: string } } } }>
 }

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { chromium, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { document, operation, PATH, RETRIEVE_PATH, retrieveDocument, retrieveOperation } from '../support/document.js'
+import { ROOT } from '../support/root.js'
 import { startGateway } from './target.js'
-import { ROOT } from './tools.js'
 
 /* Swagger UI in a real browser: Debian's chromium. UPDATE_SCREENSHOTS=1 overwrites the screenshots of the docs. */
 

@@ -8,10 +8,11 @@ import {
   cancelIn, cancelOperation, document, operation, PATH, retrieveDocument, retrieveIn, retrieveOperation,
   type Document, type Documented
 } from '../support/document.js'
+import { ROOT } from '../support/root.js'
 import { impossibleCalls, invalidCalls, invalidValues, validCalls } from './arbitraries.js'
 import { requestsOf, violationsOf } from './requests.js'
 import { readDeployment, startGateway, type Call, type Deployment, type Response, type Target } from './target.js'
-import { openapiTypescript, redocly, ROOT } from './tools.js'
+import { openapiTypescript, redocly } from './tools.js'
 
 /* Tests a local gateway, or the deployment that run.js names, against the committed OpenAPI documents. */
 
@@ -145,7 +146,7 @@ const BREAKING_CHANGES: Readonly<Record<string, Change>> = {
 
 const lint = (file: string) => redocly('lint', file, '--config', 'openapi/redocly.yaml', '--lint-config', 'error')
 
-const RELEASED = new URL('../../openapi/released/', import.meta.url)
+const RELEASED = new URL('openapi/released/', ROOT)
 
 async function lastRelease (pattern: RegExp): Promise<string> {
   const files = (await readdir(RELEASED)).filter(file => pattern.test(file))
@@ -202,7 +203,7 @@ function testWorkflows () {
       const { url } = await startGateway(t)
       const { passed, output } = await redocly('respect', workflows, '-S', `api=${url}`)
       t.ok(passed, 'every workflow passes', { output: output.slice(output.indexOf('Failed tests info')) })
-      const count = (await readFile(join(ROOT, workflows), 'utf8')).match(/^ {2}- workflowId: /gm)?.length
+      const count = (await readFile(new URL(workflows, ROOT), 'utf8')).match(/^ {2}- workflowId: /gm)?.length
       t.match(output, `Workflows: ${count} passed, ${count} total`, 'and none is skipped')
     })
   }

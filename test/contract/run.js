@@ -63,7 +63,7 @@ function readHeader (text) {
 }
 
 function start (environment) {
-  const test = fileURLToPath(new URL('contract.test.ts', import.meta.url))
+  const test = fileURLToPath(new URL('build/test/contract/contract.test.js', import.meta.url))
   const tap = fileURLToPath(new URL('../../node_modules/.bin/tap', import.meta.url))
   const env = { ...process.env, ...environment }
   spawn(tap, ['--disable-coverage', '--timeout=300', test], { stdio: 'inherit', env })

@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-
-export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+import { ROOT } from '../support/root.js'
 
 function pathOfBinary (packageName: string, name: string): string {
-  const folder = new URL(`node_modules/${packageName}/`, import.meta.url)
+  const folder = new URL(`test/contract/node_modules/${packageName}/`, ROOT)
   const { bin } = JSON.parse(readFileSync(new URL('package.json', folder), 'utf8')) as { bin: Record<string, string> }
   return fileURLToPath(new URL(bin[name] as string, folder))
 }
@@ -29,7 +28,7 @@ const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 
 /** Runs a tool in the root folder, which has no configuration file that the tool would find by itself. */
 function run (file: string, args: readonly string[]): Promise<ToolResult> {
-  const options = { cwd: ROOT, env: { ...process.env, ...ENVIRONMENT }, maxBuffer: MAX_OUTPUT_BYTES }
+  const options = { cwd: fileURLToPath(ROOT), env: { ...process.env, ...ENVIRONMENT }, maxBuffer: MAX_OUTPUT_BYTES }
   return new Promise(resolve => execFile(process.execPath, [file, ...args], options, (error, stdout, stderr) =>
     resolve({ passed: error === null, stdout, output: (stdout + stderr).replace(/^ *[╔║╚].*\n/gm, '').trim() })))
 }

@@ -6,11 +6,12 @@ import * as lib from '../../lib/index.js'
 import type { Provider, ProviderFactory } from '../../lib/index.js'
 import { BATCH, buildWithoutPauses, cancel } from '../support/app.js'
 import { batchIn, requestOf } from '../support/provider.js'
+import { ROOT } from '../support/root.js'
 import { startUpstream } from '../support/upstream.js'
 
 /* Every code block of docs/custom-provider.md is run, and does what the text around it says. */
 
-const page = readFileSync(new URL('../../docs/custom-provider.md', import.meta.url), 'utf8')
+const page = readFileSync(new URL('docs/custom-provider.md', ROOT), 'utf8')
 const blocks = [...page.matchAll(/^```(\w*)\n(.*?)^```$/gms)]
   .map(([, language = '', code = '']) => ({ language, code }))
 

@@ -4,10 +4,11 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import batchSandbox from '../../lib/sandbox/index.js'
 import { runJavaScript, runTypeScript } from '../support/code-blocks.js'
+import { ROOT } from '../support/root.js'
 
 /* Every example runs as it is, over sockets, with the sandbox in the place of the provider. */
 
-const read = async (name: string) => await readFile(new URL(`../../examples/${name}`, import.meta.url), 'utf8')
+const read = async (name: string) => await readFile(new URL(`examples/${name}`, ROOT), 'utf8')
 
 let runs = 0
 /** A fresh copy for every run, since a module is evaluated once. */
@@ -178,9 +179,9 @@ t.test('prometheus.js: calls are counted by provider and status', async t => {
 })
 
 t.test('every example is listed and tested', async t => {
-  const files = (await readdir(new URL('../../examples/', import.meta.url))).filter(name => !name.endsWith('.md'))
+  const files = (await readdir(new URL('examples/', ROOT))).filter(name => !name.endsWith('.md'))
   const readme = await read('README.md')
-  const tests = await readFile(new URL(import.meta.url), 'utf8')
+  const tests = await readFile(new URL('test/examples/examples.test.ts', ROOT), 'utf8')
   t.strictSame(files.filter(name => !readme.includes(`examples/${name}`)), [], 'listed')
   t.strictSame(files.filter(name => !tests.includes(`'${name}'`)), [], 'tested')
 })

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { readCommandLine, USAGE } from '../../gateway/cli.js'
+import { ROOT } from '../support/root.js'
 import { runMain, start } from './program.js'
 
 const run = (flags: object, configFile?: string) => ({ name: 'run', flags, configFile })
@@ -56,7 +57,7 @@ t.test('any command line is either run as given or refused in one line', async t
 })
 
 t.test('the program', async t => {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  const { version } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8'))
   for (const { args, exitCode, stdout = '', stderr = '' } of [
     { args: ['--help'], exitCode: 0, stdout: `${USAGE}\n` },
     { args: ['--version'], exitCode: 0, stdout: `${version}\n` },

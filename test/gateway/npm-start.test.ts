@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { ROOT } from '../support/root.js'
 import { cancelsInFlight, COMPLETE, holdingUpstream, trusting, type HeldUpstream } from './held-upstream.js'
 import { connectTo, originFrom, run, type Program } from './program.js'
 
@@ -11,7 +12,7 @@ const NPM_SIGNALS = [
 ] as const
 
 t.test('npm start', async t => {
-  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const root = fileURLToPath(ROOT)
   // As from a shell: without what the test runner adds.
   const { PATH, HOME } = process.env
   const env = { PATH, HOME, npm_config_update_notifier: 'false' }

@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { createGateway, type GatewayOptions } from '../../gateway/gateway.js'
 import { main } from '../../gateway/main.js'
+import { ROOT } from '../support/root.js'
 import type { Upstream } from '../support/upstream.js'
 
 export const DOCUMENTED = {
@@ -44,7 +45,7 @@ export interface Program {
   readonly ended: Promise<number | string>
 }
 
-const START = fileURLToPath(new URL('../../gateway/start.ts', import.meta.url))
+const START = fileURLToPath(new URL('build/gateway/start.js', ROOT))
 
 export interface InProcess {
   readonly exitCode: number | undefined
@@ -73,13 +74,13 @@ export async function runMain (t: Test, env: NodeJS.ProcessEnv = {}, args: reado
 
 /** Runs the program as `npm start` does, but from its source. */
 export const start = (t: Test, env: Record<string, string> = {}, args: readonly string[] = []): Program =>
-  run(t, process.execPath, [...process.execArgv, START, ...args], { ...process.env, PORT: '0', ...env })
+  run(t, process.execPath, [START, ...args], { ...process.env, PORT: '0', ...env })
 
 /** The same in a shell that passes no signal on, whatever shell it is. */
 export const startInShell = (t: Test, env: Record<string, string>): Program => run(
   t,
   'sh',
-  ['-c', '"$0" "$@"; exit $?', process.execPath, ...process.execArgv, START],
+  ['-c', '"$0" "$@"; exit $?', process.execPath, START],
   { ...process.env, PORT: '0', ...env }
 )
 

@@ -5,6 +5,7 @@ import { missingPeers } from '../../lib/providers/import-peer.js'
 import { BEARER, make } from '../fixtures/fixture.js'
 import { FIXTURES } from '../fixtures/index.js'
 import { requestOf } from '../support/provider.js'
+import { ROOT } from '../support/root.js'
 
 /* What every factory does alike. */
 
@@ -125,7 +126,7 @@ t.test('what is built in', async t => {
 t.test('optional packages', async t => {
   t.strictSame(missingPeers(['@smithy/signature-v4', 'no-such-package']), ['no-such-package'])
   t.doesNotThrow(() => bedrock({ credentials: { accessKeyId: 'a', secretAccessKey: 'b' } }))
-  const { peerDependencies } = createRequire(import.meta.url)('../../package.json') as { peerDependencies: object }
+  const { peerDependencies } = createRequire(ROOT)('./package.json') as { peerDependencies: object }
   t.strictSame(
     Object.keys(peerDependencies).filter(name => name !== 'fastify').sort(),
     ['@smithy/hash-node', '@smithy/signature-v4']

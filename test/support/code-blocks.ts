@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
+import { ROOT } from './root.js'
 
 /** A Markdown file of the repository. */
 export interface MarkdownDocument {
@@ -20,8 +21,7 @@ export interface CodeBlock {
   readonly continues: boolean
 }
 
-const ROOT = new URL('../../', import.meta.url)
-const NOT_OURS = /(?:^|\/)(?:node_modules|dist|\.tap|\.git)\//
+const NOT_OURS = /(?:^|\/)(?:node_modules|dist|build|\.tap|\.git)\//
 
 /** Out of git's sight, and in the project, so that blocks find its packages. */
 const FOLDER = new URL('.tap/blocks/', ROOT)
@@ -60,21 +60,22 @@ const ENTRIES: Readonly<Record<string, string>> = {
   '/schemas': 'schemas/index.js'
 }
 
-const withSources = (source: string) => source.replace(
+/** Imports this package from a folder that holds `lib` and `schemas`: `build` to run a module, the root for types. */
+const importFrom = (folder: '../../' | '../../build/', source: string) => source.replace(
   /'fastify-batch-cancel(\/\w+)?'/g,
-  (_match, entry = '') => `'../../${ENTRIES[entry] as string}'`
+  (_match, entry = '') => `'${folder}${ENTRIES[entry] as string}'`
 )
 
 async function write (name: string, source: string): Promise<URL> {
   await mkdir(FOLDER, { recursive: true })
   const file = new URL(name.replace(/[^\w.-]+/g, '-'), FOLDER)
-  await writeFile(file, withSources(source))
+  await writeFile(file, source)
   return file
 }
 
 /** Runs a module of JavaScript with the sources of this package, and returns its exports. */
 export async function runJavaScript (name: string, source: string): Promise<Record<string, unknown>> {
-  return await import((await write(`${name}.mjs`, source)).href)
+  return await import((await write(`${name}.mjs`, importFrom('../../build/', source))).href)
 }
 
 /** Runs a module of TypeScript, without its types, as `runJavaScript` does. */
@@ -85,7 +86,7 @@ export async function runTypeScript (name: string, source: string): Promise<Reco
 
 /** The compiler's complaints about modules of TypeScript, with the strict options of this package. */
 export async function typeErrors (sources: ReadonlyArray<Pick<CodeBlock, 'place' | 'text'>>): Promise<string[]> {
-  const files = await Promise.all(sources.map(({ place, text }) => write(`${place}.ts`, text)))
+  const files = await Promise.all(sources.map(({ place, text }) => write(`${place}.ts`, importFrom('../../', text))))
   const config = ts.readConfigFile(fileURLToPath(new URL('tsconfig.json', ROOT)), ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(config.config, ts.sys, fileURLToPath(ROOT))
   const { outDir: _outDir, declaration: _declaration, declarationMap: _map, ...strict } = options

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import { ROOT } from './root.js'
 
 export interface Parameter {
   name: string
@@ -43,7 +44,7 @@ export interface Documented {
 export const PATH = '/v1/batches/{id}/cancel'
 export const RETRIEVE_PATH = '/v1/batches/{id}'
 
-const fileOf = (name: string) => new URL(`../../openapi/${name}`, import.meta.url)
+const fileOf = (name: string) => new URL(`openapi/${name}`, ROOT)
 const readDocument = (name: string) => JSON.parse(readFileSync(fileOf(name), 'utf8')) as Document
 
 /** The committed document of the default registration. */
