@@ -1,7 +1,7 @@
 import neostandard from 'neostandard'
 
 export default [
-  ...neostandard({ ts: true, ignores: ['dist', '.tap', 'openapi/openapi.d.ts'] }),
+  ...neostandard({ ts: true, ignores: ['dist', 'build', 'test/{sdk,contract}/build', '.tap', 'openapi/openapi.d.ts'] }),
   // A TypeBox schema and its static type share one name.
   { files: ['**/*.ts'], rules: { '@typescript-eslint/no-redeclare': 'off' } }
 ]

@@ -1,0 +1,3 @@
+import { otherFolders, runFolders } from '../support/suite.js'
+
+await runFolders(otherFolders())

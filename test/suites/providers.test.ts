@@ -1,0 +1,7 @@
+import { runFolders } from '../support/suite.js'
+
+/* The longest ones have a process each: see package.json. */
+
+await runFolders(['providers'], {
+  except: ['conformance.test.js', 'credentials.test.js', 'faults.test.js', 'hosts.test.js']
+})

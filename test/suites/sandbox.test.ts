@@ -1,0 +1,3 @@
+import { runFolders } from '../support/suite.js'
+
+await runFolders(['sandbox'])
