@@ -9,20 +9,20 @@ import { waitSection } from './report/wait.js'
 
 const SECTIONS = { run: runSection, wait: waitSection, growth: growthSection }
 
-/** Writes RESULTS.md anew from what the scripts have kept. */
+/** Writes RESULTS.md from the stored results of the scripts. */
 export function writeReport () {
   const results = Object.fromEntries(Object.keys(SECTIONS).map(name => [name, readResults(name)]).filter(([, result]) => result !== undefined))
   const held = budgets(results)
   const text = paragraphs(
     '# Results',
-    'Written by `node bench/render.js` from `bench/results/*.json`; `npm run bench`, `npm run bench:wait` and `npm run bench:growth` measure anew, each its own part.',
+    'Written by `node bench/render.js` from `bench/results/*.json`; `npm run bench`, `npm run bench:wait` and `npm run bench:growth` each measure their own part again.',
     held.length === 0 ? '' : ['## Budgets', `What this project allows itself to cost.${doubt(results)}`, budgetTable(held), ...notes()],
     ...Object.entries(results).map(([name, result]) => paragraphs(SECTIONS[name](result), origin(result)))
   )
   writeFileSync(new URL('./RESULTS.md', import.meta.url), `${text}\n`)
 }
 
-/** What profiles showed of the budgets that are missed; written by whoever looked at them. */
+/** What profiles showed of the budgets that are missed; written by hand after looking at them. */
 function notes () {
   const kept = readResults('notes')
   return kept === undefined ? [] : [`What stands in the way of those that are missed, as profiles showed on ${kept.date}:`, kept.notes.map(note => `- ${note}`).join('\n')]

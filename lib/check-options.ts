@@ -70,7 +70,7 @@ function unknownOption (path: string, name: string, valid: readonly string[]): s
   return `Unknown option '${name}' in ${path}.${hint} Valid options: ${valid.join(', ')}.`
 }
 
-/** Whether two names are the same letters, give or take one and in whichever order: a slip, not another word. */
+/** Whether two names are the same letters, give or take one and in any order: a slip, not another word. */
 function isSimilar (a: string, b: string): boolean {
   const letters = [...a].sort().join('')
   const others = [...b].sort().join('')

@@ -25,7 +25,7 @@ export const MAX_RESPONSE_WIRE_BYTES = MAX_RESPONSE_BYTES + 128 * 1024
 /** A cancel takes some 100 ms, so this is more than 1,000 calls a second; providers limit clients far below that. */
 export const MAX_CONNECTIONS_PER_ORIGIN = 128
 
-/** About a second of work for all connections: whoever waits longer is better told to come back later. */
+/** About a second of work for all connections: a call that would wait longer does better to come back later. */
 export const MAX_QUEUED_REQUESTS_PER_ORIGIN = 1024
 
 /** More than the regions and hosts of a large deployment. Clients can name origins, such as Azure resources. */

@@ -2,7 +2,7 @@ import type {
   FastifyContextConfig, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault,
   RouteShorthandOptions
 } from 'fastify'
-import type { CancelParams } from '../schemas/cancel.js'
+import type { BatchParams } from '../schemas/request.js'
 import { createBatchCanceller, engineOf, TIME_RULES, type BatchCanceller } from './cancel/canceller.js'
 import { kClock, type Clock } from './cancel/clock.js'
 import type { Engine } from './cancel/engine.js'
@@ -16,7 +16,7 @@ import { isObject } from './is-object.js'
 import { forwardToProviders } from './providers/forward.js'
 
 type RouteOptions = RouteShorthandOptions<
-  RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, { Params: CancelParams }
+  RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, { Params: BatchParams }
 >
 
 type HostRouteOptions = 'onRequest' | 'preValidation' | 'preHandler' | 'onSend' | 'onResponse' |

@@ -14,7 +14,7 @@ const MAX_CAUSE_DEPTH = 5
 /** Request headers whose values are secrets, whole or in part. */
 const SECRET_HEADER = /authorization|cookie|key|token|secret|password|credential|service-account|^config$/
 
-/** What looks like a secret, whoever it belongs to. */
+/** What looks like a secret, no matter whose. */
 const SECRET_PATTERNS: ReadonlyArray<readonly [pattern: RegExp, mask: string]> = [
   [/\b(Bearer|Basic)[ :=]+[\w.~+/-]{4,}=*/gi, `$1 ${MASK}`],
   [/\beyJ[\w-]{8,}\.[\w.-]+/g, MASK],

@@ -7,10 +7,9 @@ import { BatchParams, requestHeaders, RequestHeaders, RetryCountHeader, type Bat
 import { batchResponse, COMMON_HEADERS, errorResponse, ERROR_RESPONSES, PROVIDER_HEADERS } from './responses.js'
 import { StringEnum } from './typebox.js'
 
-export { BatchParams as CancelParams, type BatchSchemaOptions as CancelSchemaOptions } from './request.js'
 export { NAMED_SCHEMAS } from './responses.js'
 
-/** The request headers that the cancel route itself reads, whichever forwarder is used. */
+/** The request headers that the cancel route itself reads, with any forwarder. */
 export const CancelHeaders = { ...RequestHeaders, ...RetryCountHeader }
 
 const DESCRIPTION = 'Cancels a batch that is being processed. This is permanent: a cancelled batch cannot be resumed. ' +

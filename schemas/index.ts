@@ -1,7 +1,7 @@
 export {
   Batch, BATCH_STATUSES, BatchError, BatchRequestCounts, CANCELLED_STATUSES, isBatch, type BatchStatus
 } from './batch.js'
-export { CancelHeaders, CancelParams, cancelBatchSchema, type CancelSchemaOptions } from './cancel.js'
+export { CancelHeaders, cancelBatchSchema } from './cancel.js'
 export { ErrorResponse } from './error.js'
 export { BatchParams, headerReaders, RequestHeaders, type BatchSchemaOptions, type HeaderSchemas } from './request.js'
 export { NAMED_SCHEMAS } from './responses.js'

@@ -19,7 +19,7 @@ export const BatchParams = Type.Object({
 export type BatchParams = Static<typeof BatchParams>
 
 /**
- * The request headers that the route itself reads in both operations, whichever forwarder is used. They have no
+ * The request headers that the route itself reads in both operations, with any forwarder. They have no
  * examples, because Swagger UI would fill them in and send them.
  */
 export const RequestHeaders = {

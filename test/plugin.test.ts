@@ -10,7 +10,7 @@ import batchCancel, {
   type FastifyBatchCancelOptions
 } from '../lib/index.js'
 import { BATCH, batch, buildWithoutPauses, cancel } from './support/app.js'
-import { breaches } from './support/document.js'
+import { violations } from './support/document.js'
 
 const forward = async () => BATCH
 
@@ -46,7 +46,7 @@ t.test('returns the batch of the forwarder and where it comes from', async t => 
     }
   })
   t.strictSame(response.json(), { ...BATCH, extra: 1.5 })
-  t.strictSame(breaches(response), [])
+  t.strictSame(violations(response), [])
   t.match(seen, {
     batchId: 'a/b c',
     provider: 'my-own',
@@ -173,7 +173,7 @@ t.test('the host is not changed, and does not change the route', async t => {
     t.equal(authorization, 'Bearer k', what)
     const bad = await cancel(app, { id: '\u0001', prefix: '/llm' })
     t.match(bad.json(), { error: { code: 'invalid_batch_id' } }, what)
-    t.strictSame([...breaches(ok), ...breaches(bad)], [], what)
+    t.strictSame([...violations(ok), ...violations(bad)], [], what)
   }
 
   const app = Fastify()
@@ -329,7 +329,7 @@ t.test('the host\'s hooks run in their order, and their errors keep status and h
     const { error, ...expectedHead } = expected
     t.match(response, expectedHead, JSON.stringify(error))
     t.match(response.json(), { error })
-    t.strictSame(breaches(response), [])
+    t.strictSame(violations(response), [])
   }
 })
 
@@ -339,7 +339,7 @@ t.test('a request id that no header can carry is replaced', async t => {
     const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward }, { genReqId: () => id as string })
     const [ok, bad] = [await cancel(app, { headers }), await cancel(app, { id: '\u0001', headers })]
     t.strictSame([ok.statusCode, bad.statusCode], [200, 400])
-    t.strictSame([...breaches(ok), ...breaches(bad)], [])
+    t.strictSame([...violations(ok), ...violations(bad)], [])
     return [ok, bad].map(response => [response.headers['x-request-id'], response.headers['x-portkey-trace-id']])
   }
   for (const id of [

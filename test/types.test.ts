@@ -42,7 +42,7 @@ import batchCancel, {
 import sandbox from '../lib/sandbox/index.js'
 import { forwarderContract } from '../lib/testing/index.js'
 import type { components, operations, paths } from '../openapi/openapi.js'
-import { isBatch, type BATCH_STATUSES, type CancelParams, type ErrorResponse } from '../schemas/index.js'
+import { isBatch, type BATCH_STATUSES, type BatchParams, type ErrorResponse } from '../schemas/index.js'
 import { BATCH, batch, build, cancel } from './support/app.js'
 import { operation } from './support/document.js'
 
@@ -76,7 +76,7 @@ type Closed<T> = T extends ReadonlyArray<infer I>
   ? Array<Closed<I>>
   : T extends object ? { [K in keyof T as string extends K ? unknown extends T[K] ? never : K : K]: Closed<T[K]> } : T
 /** Without any `null`. */
-type Told<T> = T extends object ? { [K in keyof T]: Told<Exclude<T[K], null>> } : T
+type UpstreamResponse<T> = T extends object ? { [K in keyof T]: UpstreamResponse<Exclude<T[K], null>> } : T
 
 const forward = async () => BATCH
 const keys = { accessKeyId: 'AKIA', secretAccessKey: 'secret' }
@@ -91,12 +91,12 @@ t.test('a batch is one type: the document\'s, ours and the SDK\'s', async t => {
   same<Exclude<keyof FromSDK, keyof Batch>, never>(true)
   same<Exclude<keyof Batch, keyof FromSDK>, 'provider_batch'>(true)
   same<FromSDK['status'], Batch['status']>(true)
-  // @ts-expect-error what is not told is null, in OpenAI's own answers too; its SDK knows only absent
+  // @ts-expect-error what is not known is null, in OpenAI's own answers too; its SDK knows only absent
   assignable<FromSDK>(a<Batch>())
-  assignable<FromSDK>(a<Told<Batch>>())
+  assignable<FromSDK>(a<UpstreamResponse<Batch>>())
   // @ts-expect-error the same
   assignable<FromSDK>(a<Documented>())
-  assignable<FromSDK>(a<Told<Closed<Documented>>>())
+  assignable<FromSDK>(a<UpstreamResponse<Closed<Documented>>>())
   // @ts-expect-error the document's batch has room for unknown fields; an interface, as the SDK's, has none
   assignable<Documented>(a<FromSDK>())
   assignable<Closed<Documented>>(a<FromSDK>())
@@ -131,7 +131,7 @@ t.test('the operation of the document, to a client', async t => {
   same<Closed<DocumentedError>, Closed<ErrorResponse>>(true)
   assignable<keyof Responses>(a<(typeof ERROR_STATUS)[ErrorCode]>())
 
-  same<CancelParams, Operation['parameters']['path']>(true)
+  same<BatchParams, Operation['parameters']['path']>(true)
   same<Header['x-portkey-provider'], keyof typeof providerFactories>(true)
   assignable<Operation['parameters']>({
     header: { 'x-portkey-provider': 'openai', prefer: 'wait=30' },

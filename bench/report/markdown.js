@@ -15,7 +15,7 @@ export function barChart (title, unit, bars) {
     '```'].join('\n')
 }
 
-/** A number to as many places as tell something. */
+/** A number with its significant digits. */
 export function number (value) {
   const places = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2
   return value.toLocaleString('en-US', { minimumFractionDigits: places, maximumFractionDigits: places })

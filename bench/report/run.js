@@ -1,7 +1,7 @@
 import { barChart, number, paragraphs, spread, table } from './markdown.js'
 import { warnings } from './warnings.js'
 
-/** So fast or so frugal that the others could not be told apart beside it. */
+/** So fast or so frugal that the others could not be distinguished beside it. */
 const OFF_THE_CHART = 'nginx'
 
 export function runSection (run) {
@@ -14,7 +14,7 @@ export function runSection (run) {
     table(['', 'requests/s of the gateway', 'of the plugin', 'CPU per request of the gateway', 'of the plugin'], ratios(rows)),
     chart(rows, 'requestsPerSecond', 'Requests per second, more is better', 'requests/s'),
     chart(rows, 'cpu', 'CPU per 1,000 requests, less is better', 'ms'),
-    rows.some(({ name }) => name === OFF_THE_CHART) ? 'nginx is left out of the charts, so that the others can be told apart.' : '',
+    rows.some(({ name }) => name === OFF_THE_CHART) ? 'nginx is left out of the charts, so that the others can be distinguished.' : '',
     warnings(run),
     '### How',
     how(run)

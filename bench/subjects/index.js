@@ -4,7 +4,7 @@ import { nginxProxy } from './nginx.js'
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url))
 
-/** A server of this folder; it is told where to listen and where to forward to. */
+/** A server of this folder; its environment says where to listen and where to forward to. */
 const own = (file, headers) => ({ port, upstream }) => ({ args: [path(file)], env: { PORT: String(port), UPSTREAM: upstream }, headers })
 
 /** What a client of Portkey sends; both gateways are asked in the same words. */

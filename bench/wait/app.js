@@ -18,7 +18,7 @@ delays.enable()
 process.on('message', async () => {
   const [p50, p99, max] = [delays.percentile(50), delays.percentile(99), delays.max].map(beyondResolution)
   globalThis.gc()
-  // The pause of this collection is none of the app's.
+  // The pause of this collection is not the app's.
   await sleep(5 * RESOLUTION)
   delays.reset()
   const { rss, heapUsed } = process.memoryUsage()

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { batchTextOf } from '../lib/batch.js'
 
-/** A provider whose batches are all `cancelling` until it is told to end them. */
+/** A provider whose batches are all `cancelling` until it gets a signal to end them. */
 let status = 'cancelling'
 
 /** When each batch was cancelled first and read, by credential and batch, in milliseconds. */

@@ -42,7 +42,7 @@ export function asAccepted (seen: CheckedBatch, source: BatchSource, accepted: b
   return { batch: { ...batch, status }, json: setJsonMember(json, 'status', status), headers, source: 'assumed', accepted }
 }
 
-/** A final 409: it has no `retry-after`, and tells the SDKs, which repeat a 409 by default, not to. */
+/** A final 409: it has no `retry-after`, and a header that stops the SDKs, which repeat a 409 by default. */
 export function notCancellable ({ batch, json, headers }: CheckedBatch): BatchCancelError {
   const { 'retry-after': _seconds, 'retry-after-ms': _milliseconds, ...others } = headers
   return new BatchCancelError('batch_not_cancellable', `Cannot cancel a batch with status '${batch.status}'.`, {

@@ -104,7 +104,7 @@ async function readAfterFailure (operation: Operation, kind: FailureKind): Promi
 }
 
 /**
- * The batch decides what a failure means, never the text of the failure; `undefined` if the batch does not tell.
+ * The batch decides what a failure means, never the text of the failure; `undefined` if the batch does not show it.
  *
  * @param unresolved whether an attempt of this call may have cancelled the batch
  * @param repeated whether an earlier call of this client may have

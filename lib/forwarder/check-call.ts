@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { TSchema } from '@sinclair/typebox'
 import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
-import { CancelParams } from '../../schemas/cancel.js'
+import { BatchParams } from '../../schemas/request.js'
 import { BatchCancelError, invalidHeader, invalidId } from '../errors.js'
 import { headerOf } from '../headers.js'
 import type { ProviderTraits } from './types.js'
@@ -14,7 +14,7 @@ const MAX_ID_LENGTH = 512
 const CLIMBING = /(?:^|[/\\]|%2f|%5c|%252f|%255c)(?:\.|%2e|%252e){1,2}(?:$|[/\\]|%2f|%5c|%252f|%255c)/i
 
 /** Printable characters up to U+FFFF: those beyond count once in JSON Schema and twice in JavaScript. */
-const PRINTABLE = new RegExp(CancelParams.properties.id.pattern as string)
+const PRINTABLE = new RegExp(BatchParams.properties.id.pattern as string)
 
 /** Checks what is asked of every batch id, then the provider's own grammar. Throws `invalid_batch_id`. */
 export function checkId (batchId: string, provider: string, { id, idDescription }: ProviderTraits): void {

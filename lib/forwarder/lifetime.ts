@@ -62,7 +62,7 @@ export function endCall (call: BatchCall): void {
   lifetimes.get(call)?.end()
 }
 
-/** Calls the listener when the call is over, whoever created the call. Returns a function that unregisters it. */
+/** Calls the listener when the call is over, whatever created the call. Returns a function that unregisters it. */
 export function onCallEnd (call: BatchCall, listener: () => void): () => void {
   const lifetime = lifetimes.get(call)
   if (lifetime !== undefined) return lifetime.onEnd(listener)

@@ -49,7 +49,7 @@ export interface ProviderBasics<O, C, P> {
   /** The hosts that are the provider's own; `*` stands for a part of one label. @default the host of `baseUrl` */
   readonly domains?: readonly string[]
   /**
-   * Reads what else tells where a batch is, such as a region. Its strings fill the parts of paths in braces.
+   * Reads what else determines where a batch is, such as a region. Its strings fill the parts of paths in braces.
    *
    * @throws BatchCancelError `invalid_header`, `invalid_batch_id` or `provider_mismatch`
    */

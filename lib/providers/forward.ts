@@ -17,7 +17,7 @@ const CREDENTIAL_LIFETIME_MS = 60_000
 
 /**
  * Forwards calls to providers over HTTP, with the credentials of the server or of the client. Checks every call itself,
- * whoever makes it.
+ * whatever makes it.
  *
  * @throws FST_BATCH_CANCEL_INVALID_OPTION
  * @example forwardToProviders({ providers: { openai: openai({ apiKey: call => keyOf(call.request) }) } })

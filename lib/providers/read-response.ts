@@ -24,7 +24,7 @@ export interface ResponseContext extends ReadContext {
 export function readResponse (response: UpstreamResponse, context: ResponseContext): BatchResult {
   const { status, text, headers } = response
   if (status >= 400 && status <= 599) throw providerError(response, context)
-  // A redirect or a status that is none will be the same the next time.
+  // A redirect or an invalid status will be the same the next time.
   if (status < 200 || status > 299) {
     throw invalidResponse(`The provider responded with status ${status}.`, { repeatable: false })
   }

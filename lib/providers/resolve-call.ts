@@ -57,7 +57,7 @@ interface Served {
 
 type Providers = Readonly<Record<string, Provider | UnsupportedProvider>>
 
-/** Checks calls and resolves what is needed to send them; whoever made a call, nothing is taken on trust. */
+/** Checks calls and resolves what is needed to send them; nothing is taken on trust, whatever made the call. */
 export function createCallResolver (providers: Providers, policy: CallPolicy) {
   const traits = new Map(Object.entries(providers).map(([name, provider]) => [name, toTraits(provider)]))
   const served = new Map(Object.entries(providers).flatMap(([name, provider]) =>
@@ -158,7 +158,7 @@ function refuseHeaders (headers: BatchCall['headers'], names: readonly string[])
     'the server configured.')
 }
 
-/** What a server option sets, no client sets otherwise, with whichever credential. */
+/** What a server option sets, no client sets otherwise, whatever its credential. */
 function refuseDisagreement ({ pinned = {} }: Provider, { headers }: BatchCall): void {
   for (const [header, agrees] of Object.entries(pinned)) {
     const value = headerOf(headers, header)

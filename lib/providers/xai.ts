@@ -122,7 +122,7 @@ function isOver (time: unknown, ms: number, now: number): boolean {
 /** How many batches are remembered; the one that was seen first is forgotten first. */
 const MAX_BATCHES = 1000
 
-/** Tells for how long, in milliseconds, a batch has been read with the same counters. */
+/** Returns for how many milliseconds a batch has been read with the same counters. */
 function createStability (now: () => number) {
   const batches = new Map<string, { readonly counters: string, readonly since: number }>()
   return function unchangedFor (batchId: string, counters: string): number {

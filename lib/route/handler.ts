@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { CancelParams } from '../../schemas/cancel.js'
+import type { BatchParams } from '../../schemas/request.js'
 import type { Engine, EngineCall, EngineResult } from '../cancel/engine.js'
 import { logError, type CallLog } from '../cancel/operation.js'
 import { failureKind } from '../cancel/outcome.js'
@@ -14,7 +14,7 @@ import { clientRetries, createCallReader, type ResolvedProvider } from './read-c
 import { sendResponse, type RouteResponse } from './reply.js'
 
 export interface BatchRoute {
-  Params: CancelParams
+  Params: BatchParams
 }
 
 export interface RouteSettings {

@@ -14,7 +14,7 @@ import {
 } from '../../lib/index.js'
 import { createCall, endCall, onCallEnd } from '../../lib/forwarder/lifetime.js'
 import { BATCH, batch, buildWithoutPauses, cancel } from '../support/app.js'
-import { breaches } from '../support/document.js'
+import { violations } from '../support/document.js'
 import { startUpstream, type Upstream } from '../support/upstream.js'
 
 t.test('the official SDK as the forwarder', async t => {
@@ -93,7 +93,7 @@ t.test('the official SDK as the forwarder', async t => {
     const response = await cancel(app)
     t.match(response, head, what)
     t.match(response.json(), body, what)
-    t.strictSame(breaches(response), [], what)
+    t.strictSame(violations(response), [], what)
   }
   t.match(upstream.requests[0], {
     method: 'POST',
@@ -114,7 +114,7 @@ t.test('the SDK\'s call ends with the operation\'s time', async t => {
   const response = await cancel(app)
   t.match(response, { statusCode: 504 })
   t.match(response.json(), { error: { code: 'upstream_timeout' } })
-  t.strictSame(breaches(response), [])
+  t.strictSame(violations(response), [])
   t.equal(signal?.aborted, true)
 })
 
@@ -154,7 +154,7 @@ t.test('many tenants: the server\'s keys, and an ownership check', async t => {
     ['Bearer sk-ann'],
     'nothing but the owner\'s cancel left'
   )
-  t.strictSame([own, other, nobody].flatMap(breaches), [])
+  t.strictSame([own, other, nobody].flatMap(violations), [])
 })
 
 t.test('a database that accepts and returns no batch', async t => {
@@ -177,7 +177,7 @@ t.test('a database that accepts and returns no batch', async t => {
     output_file_id: null,
     cancelling_at: null
   })
-  t.strictSame([shown, blind].flatMap(breaches), [])
+  t.strictSame([shown, blind].flatMap(violations), [])
 })
 
 t.test('whatever a forwarder returns, the response satisfies the document', async t => {
@@ -217,7 +217,7 @@ t.test('whatever a forwarder returns, the response satisfies the document', asyn
       forward: async () => value as Batch
     }))
     t.match(response, { statusCode: 200, headers: expected }, what)
-    t.strictSame(breaches(response), [], what)
+    t.strictSame(violations(response), [], what)
   }
   for (const value of [
     undefined,
@@ -243,7 +243,7 @@ t.test('whatever a forwarder returns, the response satisfies the document', asyn
       provider: 'x'
     }, JSON.stringify(value))
     t.equal(response.statusCode, 500)
-    t.strictSame(breaches(response), [])
+    t.strictSame(violations(response), [])
   }
 })
 
@@ -306,7 +306,7 @@ t.test('whatever a forwarder throws, the response satisfies the document', async
     const response = await cancel(app)
     t.equal(response.statusCode, status, what)
     t.match(response.json(), { error: expected, provider: 'x' }, what)
-    t.strictSame(breaches(response), [], what)
+    t.strictSame(violations(response), [], what)
   }
   let endless = new Error('deep')
   for (let i = 0; i < 10; i++) endless = new Error('deep', { cause: endless })
@@ -342,7 +342,7 @@ t.test('a name that no header can have is not a provider', async t => {
       }
     })
     t.match(response.json(), { error: { code: 'unknown_provider' } }, provider)
-    t.strictSame(breaches(response), [])
+    t.strictSame(violations(response), [])
   }
   t.equal(asked, 0)
 })
@@ -412,7 +412,7 @@ t.test('a part of a batch of forwardToProviders is not taken for a batch', async
   })
   const response = await cancel(app)
   t.match(response.json(), { error: { code: 'internal_error' } })
-  t.strictSame(breaches(response), [])
+  t.strictSame(violations(response), [])
 })
 
 t.test('a change to a batch of forwardToProviders is sent if it is a copy, and throws if it is not', async t => {
@@ -448,7 +448,7 @@ t.test('the response that HTTP clients keep on their errors counts as the provid
     const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => { throw thrown } })
     const response = await cancel(app)
     t.match(response, expected, what)
-    t.strictSame(breaches(response), [], what)
+    t.strictSame(violations(response), [], what)
   }
 })
 

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import OpenAI, { toFile } from 'openai'
 import t from 'tap'
 import { createGateway, originOf } from '../../gateway/gateway.js'
-import { breaches } from '../support/document.js'
+import { violations } from '../support/document.js'
 import { startUpstream } from '../support/upstream.js'
 import { DOCUMENTED, listen, rawCancel } from './program.js'
 
@@ -99,7 +99,7 @@ t.test('the documented batch, and each seeded one, through the gateway', async t
     })
     const body = await response.text()
     // The gateway serves one provider more than the document of the package knows.
-    t.strictSame(breaches({ statusCode: response.status, headers: Object.fromEntries(response.headers), body }), [])
+    t.strictSame(violations({ statusCode: response.status, headers: Object.fromEntries(response.headers), body }), [])
     return { status: response.status, headers: response.headers, body: JSON.parse(body) }
   }
   const extra = { authorization: 'Bearer anything', 'content-type': 'application/json' }
@@ -210,7 +210,7 @@ t.test('an id that the router refuses names the provider as the route does', asy
       t.equal(statusCode, 400)
       t.match(answer.json(), { error: { code: 'invalid_batch_id', param: 'id' }, provider })
       t.equal(answer.headers['x-portkey-provider'], provider)
-      t.strictSame(breaches({ statusCode, headers: answer.headers, body }), [])
+      t.strictSame(violations({ statusCode, headers: answer.headers, body }), [])
     }
     for (const provider of ['no-such-provider', 'fireworks-ai', 'toString', '']) {
       const answer = await refused(url, provider)

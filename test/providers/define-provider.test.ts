@@ -9,7 +9,7 @@ import { fillPath } from '../../lib/providers/requests.js'
 import { BEARER, UNREPORTED } from '../fixtures/fixture.js'
 import { batch, BATCH, buildWithoutPauses, cancel } from '../support/app.js'
 import { batchIn, requestOf } from '../support/provider.js'
-import { startUpstream, type Told } from '../support/upstream.js'
+import { startUpstream, type UpstreamResponse } from '../support/upstream.js'
 
 const INVALID = { code: 'FST_BATCH_CANCEL_INVALID_OPTION' }
 
@@ -110,8 +110,8 @@ t.test('headers of the client and of the definition', async t => {
 
 /** A call through the route to a provider with a server that stands for its own address. */
 async function callThrough (t: Test, definition: ProviderDefinition<ProviderOptions, string, never>, baseUrl = true) {
-  const told = { body: { id: 'job-1', status: 'STOPPED' } }
-  const upstream = await startUpstream(t, () => told)
+  const upstreamBody = { body: { id: 'job-1', status: 'STOPPED' } }
+  const upstream = await startUpstream(t, () => upstreamBody)
   const factory = defineProvider(definition)
   const provider = factory(baseUrl ? { baseUrl: `${upstream.url}/v1` } : {})
   const forward = forwardToProviders({ providers: { acme: provider } })
@@ -262,7 +262,7 @@ const MINE = defineProvider({
 })
 
 t.test('a provider that differs in everything', async t => {
-  let [cancelled, read]: [Told, Told] = [{}, {}]
+  let [cancelled, read]: [UpstreamResponse, UpstreamResponse] = [{}, {}]
   const upstream = await startUpstream(t, ({ path }) => path.endsWith('/cancel') ? cancelled : read)
   const forward = forwardToProviders({ providers: { mine: MINE({ baseUrl: `${upstream.url}/api` }) } })
   const app = await buildWithoutPauses(t, { defaultProvider: 'mine', forward })

@@ -12,7 +12,7 @@ import { CALL_CHANNEL, type CallReport } from '../../lib/diagnostics.js'
 import { forwardToProviders, openai, providerFactories, type Provider } from '../../lib/index.js'
 import { MAX_RESPONSE_WIRE_BYTES } from '../../lib/limits.js'
 import { BATCH, batch, buildWithoutPauses, cancel as injectCancel } from '../support/app.js'
-import { breaches } from '../support/document.js'
+import { violations } from '../support/document.js'
 import {
   closes, drips, floods, resets, stalls, startRawUpstream, writes, writesByteByByte, type Reply, type Script
 } from '../support/raw-upstream.js'
@@ -845,7 +845,7 @@ function check (t: Test, { statusCode, headers, body }: Response, expected: Expe
   if (outcome === 'batch_not_cancellable') t.equal(json.batch?.status, 'completed', 'the batch is beside the error')
   t.match(headers, { 'x-portkey-retry-attempt-count': String(attempts - 1), 'x-portkey-provider': 'openai' })
   t.match(report, { status, outcome, attempts, reads }, 'what was sent')
-  t.strictSame(breaches({ statusCode, headers, body }), [], 'the document allows the response')
+  t.strictSame(violations({ statusCode, headers, body }), [], 'the document allows the response')
   t.notMatch(body.slice(0, 10_000) + JSON.stringify(headers), LEAK, 'nothing about the connection is shown')
 }
 

@@ -6,7 +6,7 @@ import { defineVertex } from '../../lib/providers/vertex.js'
 import { BEARER, KEY } from '../fixtures/fixture.js'
 import { keyFile, NAME, PEM } from '../fixtures/vertex.js'
 import { buildWithoutPauses, cancel } from '../support/app.js'
-import { startUpstream, type Told } from '../support/upstream.js'
+import { startUpstream, type UpstreamResponse } from '../support/upstream.js'
 
 /* Some providers repeat the credential that they refuse; it may be the server's. */
 
@@ -16,8 +16,8 @@ interface Options {
 }
 
 /** What the client gets if the provider refuses with this response. */
-async function refusal (t: Test, provider: (baseUrl: string) => Provider, told: Told, { id, headers }: Options = {}) {
-  const upstream = await startUpstream(t, () => ({ status: 403, ...told }))
+async function refusal (t: Test, provider: (baseUrl: string) => Provider, response: UpstreamResponse, { id, headers }: Options = {}) {
+  const upstream = await startUpstream(t, () => ({ status: 403, ...response }))
   const forward = forwardToProviders({ providers: { p: provider(upstream.url) } })
   const server = { routerOptions: { maxParamLength: 512 } }
   const app = await buildWithoutPauses(t, { defaultProvider: 'p', forward }, server)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { BatchCancelError, forwardToProviders, openai, type BatchCall } from '../../lib/index.js'
 import { BATCH, build, cancel } from '../support/app.js'
-import { breaches as violations } from '../support/document.js'
+import { violations } from '../support/document.js'
 import { startUpstream } from '../support/upstream.js'
 
 t.test('allow sees the resolved call, before anything is sent', async t => {

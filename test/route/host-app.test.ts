@@ -16,7 +16,7 @@ import t, { type Test } from 'tap'
 import batchCancel, { forwardToProviders, openai, type FastifyBatchCancelOptions } from '../../lib/index.js'
 import { NAMED_SCHEMAS } from '../../schemas/index.js'
 import { BATCH, cancel } from '../support/app.js'
-import { breaches } from '../support/document.js'
+import { violations } from '../support/document.js'
 import { startUpstream } from '../support/upstream.js'
 
 type Json = string | number | boolean | null | Json[] | Tree
@@ -69,7 +69,7 @@ async function existing (
   const app = Fastify({ forceCloseConnections: true, ...server })
   t.teardown(() => app.close())
   const own = { Batch: LOT, ErrorResponse: PROBLEM }
-  const told = shared === 'Batch' ? 'ErrorResponse' : 'Batch'
+  const owned = shared === 'Batch' ? 'ErrorResponse' : 'Batch'
   await app.register(swagger, {
     ...refResolver !== undefined && { refResolver },
     openapi: {
@@ -77,11 +77,11 @@ async function existing (
       info: { title: 'Lots', version: '1.0.0' },
       components: {
         securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
-        schemas: { [told]: structuredClone(own[told]) as object },
+        schemas: { [owned]: structuredClone(own[owned]) as object },
         responses: {
-          Told: {
+          Forbidden: {
             description: 'In the document only.',
-            content: { 'application/json': { schema: { $ref: `#/components/schemas/${told}` } } }
+            content: { 'application/json': { schema: { $ref: `#/components/schemas/${owned}` } } }
           }
         }
       }
@@ -266,11 +266,11 @@ t.test('the operation is in the document and the page of the app, whose own sche
             `${place}: ${what}`
             )
           }
-          const told = shared === 'Batch' ? 'ErrorResponse' : 'Batch'
+          const owned = shared === 'Batch' ? 'ErrorResponse' : 'Batch'
           t.strictSame(
-            document.components.schemas[told],
-            before.components.schemas[told],
-            `${told} is the app's: ${what}`
+            document.components.schemas[owned],
+            before.components.schemas[owned],
+            `${owned} is the app's: ${what}`
           )
           if (version === '3.0.3' || first) continue
           for (const answer of [
@@ -410,7 +410,7 @@ t.test('every way to register it', async t => {
           const answer = await cancel(app, { prefix, headers: BEARER })
           t.match(answer, { statusCode: 200 })
           t.strictSame(answer.json(), BATCH)
-          t.strictSame(breaches(await cancel(app, { prefix, headers: BEARER, id: '\u0001' })), [])
+          t.strictSame(violations(await cancel(app, { prefix, headers: BEARER, id: '\u0001' })), [])
           t.match(await cancel(app, { prefix }), {
             statusCode: 401,
             headers: { 'www-authenticate': 'Bearer realm="lots"' }
@@ -459,24 +459,24 @@ t.test('nothing is sent to a provider for whom the app does not know; its own to
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
   const known = ({ headers }: FastifyRequest) => headers.authorization === BEARER.authorization
   const unknown = Object.assign(new Error('Who are you?'), { statusCode: 401, code: 'APP_UNAUTHORIZED' })
-  const told = {
+  const expected = {
     error: { message: 'Who are you?', type: 'invalid_request_error', param: null, code: 'APP_UNAUTHORIZED' }
   }
   const guards: Record<string, [guard: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>, body: object]> = {
     'a header and an error': [
       async (_request, reply) => { reply.header('www-authenticate', 'Bearer'); throw unknown },
-      told
+      expected
     ],
     'an error that is sent': [
       async (_request, reply) => reply.code(401).header('www-authenticate', 'Bearer').send(unknown),
-      told
+      expected
     ],
     'a code and an error without one': [
       async (_request, reply) => {
         reply.code(401).header('www-authenticate', 'Bearer')
         throw new Error('Who are you?')
       },
-      { error: { ...told.error, code: null } }
+      { error: { ...expected.error, code: null } }
     ],
     'an error with headers': [
       async () => {
@@ -486,14 +486,14 @@ t.test('nothing is sent to a provider for whom the app does not know; its own to
           headers: { 'www-authenticate': 'Bearer' }
         })
       },
-      told
+      expected
     ],
     'an error with a status, as http-errors has it': [
       async (_request, reply) => {
         reply.header('www-authenticate', 'Bearer')
         throw Object.assign(new Error('Who are you?'), { status: 401 })
       },
-      { error: { ...told.error, code: null } }
+      { error: { ...expected.error, code: null } }
     ],
     'an answer of its own': [
       async (_request, reply) => reply.code(401).header('www-authenticate', 'Bearer').send({ mine: true }),
@@ -521,7 +521,7 @@ t.test('nothing is sent to a provider for whom the app does not know; its own to
         const answer = await cancel(app, { headers })
         t.match(answer, { statusCode: 401, headers: { 'www-authenticate': 'Bearer' } }, `${what} ${place}`)
         t.strictSame(answer.json(), body, `${what} ${place}`)
-        if (what !== 'an answer of its own') t.strictSame(breaches(answer), [], `${what} ${place}`)
+        if (what !== 'an answer of its own') t.strictSame(violations(answer), [], `${what} ${place}`)
       }
       t.equal(upstream.requests.length, sent, `${what} ${place}`)
       t.equal((await cancel(app, { headers: BEARER })).statusCode, 200, `${what} ${place}`)
@@ -560,7 +560,7 @@ t.test('whatever a hook of the app throws keeps the contract', async t => {
       const answer = await cancel(app)
       t.equal(answer.statusCode, statusCode, `${hook} ${JSON.stringify(error)}`)
       t.match(answer.json(), { error: expected }, `${hook} ${JSON.stringify(error)}`)
-      t.strictSame(breaches(answer), [], `${hook} ${JSON.stringify(error)}`)
+      t.strictSame(violations(answer), [], `${hook} ${JSON.stringify(error)}`)
     }
   }
 })
@@ -655,12 +655,12 @@ t.test('@fastify/rate-limit', async t => {
           statusCode: 200,
           headers: { [what.includes('draft') ? 'ratelimit-remaining' : 'x-ratelimit-remaining']: remaining }
         })
-        t.strictSame(breaches(answer), [])
+        t.strictSame(violations(answer), [])
       }
       const answer = await cancel(app, { headers: BEARER })
       t.match(answer, { statusCode: status, headers })
       t.match(answer.json(), { error: { message, type: 'invalid_request_error', param: null, code: null } })
-      t.strictSame(breaches(answer), [])
+      t.strictSame(violations(answer), [])
       const document = documentOf(app)
       t.equal(strays(document, oursIn(document)[0]?.[1] as Tree, answer), '')
       t.equal(asked, 2, 'nothing was sent')
@@ -741,7 +741,7 @@ t.test('compilers and a document that know only schemas with a parse function', 
     ] as const) {
       const answer = await cancel(app, request)
       t.equal(answer.statusCode, status)
-      t.strictSame(breaches(answer), [])
+      t.strictSame(violations(answer), [])
     }
     t.strictSame((await app.inject('/shaped?n=5')).json(), { n: 5 })
     t.match(await app.inject('/shaped?n=x'), { statusCode: 400, body: /n is no number/ })
@@ -818,7 +818,7 @@ t.test('hooks of the app run around the route, in their order', async t => {
       headers: { 'x-app': 'here', 'content-length': String(answer.rawPayload.length) },
       body: /"added":true/
     }, what)
-    t.strictSame(breaches(answer), [], what)
+    t.strictSame(violations(answer), [], what)
   }
 })
 
@@ -955,7 +955,7 @@ t.test('options of the server', async t => {
     })
     const answer = await cancel(app, request)
     t.match(answer, expected, what)
-    if (answer.statusCode !== 404) t.strictSame(breaches(answer), [], what)
+    if (answer.statusCode !== 404) t.strictSame(violations(answer), [], what)
   }
 })
 
@@ -1007,7 +1007,7 @@ t.test('over a socket, with all of it', async t => {
     await post(BEARER)
   ]
   t.strictSame(answers.map(({ statusCode }) => statusCode), [200, 200, 413, 401, 200, 429])
-  for (const answer of answers) t.strictSame(breaches(answer), [])
+  for (const answer of answers) t.strictSame(violations(answer), [])
   t.match(answers[0], { headers: { 'x-request-id': 'r-1', 'x-ratelimit-remaining': '3' } })
   t.match(answers[3], { headers: { 'www-authenticate': 'Bearer realm="lots"' } })
   t.match(answers[5], { headers: { 'retry-after': /^\d+$/, 'x-ratelimit-limit': '4', 'x-ratelimit-remaining': '0' } })
@@ -1036,10 +1036,10 @@ t.test('over HTTP/2', async t => {
   const post = async (headers: Record<string, string>, body?: string) => {
     const stream = client.request({ ':method': 'POST', ':path': '/v1/batches/batch_1/cancel', ...headers })
     stream.end(body)
-    const [{ ':status': statusCode, ...told }] = await once(stream, 'response') as [IncomingHttpHeaders]
+    const [{ ':status': statusCode, ...received }] = await once(stream, 'response') as [IncomingHttpHeaders]
     const chunks: Buffer[] = []
     for await (const chunk of stream) chunks.push(chunk as Buffer)
-    return { statusCode: Number(statusCode), headers: told, body: Buffer.concat(chunks).toString() }
+    return { statusCode: Number(statusCode), headers: received, body: Buffer.concat(chunks).toString() }
   }
   const answers = await Promise.all([
     post(BEARER),
@@ -1049,7 +1049,7 @@ t.test('over HTTP/2', async t => {
     post({ ...BEARER, 'content-type': 'text/plain' }, 'x'.repeat(64))
   ])
   t.strictSame(answers.map(({ statusCode }) => statusCode), [200, 200, 401, 400, 200])
-  for (const answer of answers) t.strictSame(breaches(answer), [])
+  for (const answer of answers) t.strictSame(violations(answer), [])
   t.match(answers[2], { headers: { 'www-authenticate': 'Bearer' }, body: /Who are you\?/ })
   t.match(answers[0], { headers: { 'retry-after': '5' }, body: JSON.stringify(BATCH) })
   t.equal(upstream.requests.length, 3)

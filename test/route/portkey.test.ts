@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { bedrock, cohere, forwardToProviders, openai, vertex, azureAI, azureOpenAI } from '../../lib/index.js'
 import { BATCH, buildWithoutPauses, cancel } from '../support/app.js'
-import { breaches } from '../support/document.js'
-import { startUpstream, type Told, type Upstream } from '../support/upstream.js'
+import { violations } from '../support/document.js'
+import { startUpstream, type UpstreamResponse, type Upstream } from '../support/upstream.js'
 
 /* The proven faults of Portkey's gateway 1.15.2 on this route, each shown to be absent. */
 
@@ -54,27 +54,27 @@ t.test('1. a failed cancel is no success', async t => {
     what: string
     headers: Record<string, string>
     id: string
-    told: Told | undefined
+    refusal: UpstreamResponse | undefined
     status: number
   }> = [
     {
       what: 'Bedrock, Message with a capital',
       headers: AWS,
       id: ARN,
-      told: { status: 403, body: { Message: 'User is not authorized' } },
+      refusal: { status: 403, body: { Message: 'User is not authorized' } },
       status: 403
     },
-    { what: 'Cohere, detail', headers: COHERE, id: 'b1', told: { status: 403, body: { detail: 'no' } }, status: 403 },
-    { what: 'Cohere, a page', headers: COHERE, id: 'b1', told: { status: 502, body: '<html>' }, status: 502 },
-    { what: 'Cohere, a closed connection', headers: COHERE, id: 'b1', told: undefined, status: 502 }
+    { what: 'Cohere, detail', headers: COHERE, id: 'b1', refusal: { status: 403, body: { detail: 'no' } }, status: 403 },
+    { what: 'Cohere, a page', headers: COHERE, id: 'b1', refusal: { status: 502, body: '<html>' }, status: 502 },
+    { what: 'Cohere, a closed connection', headers: COHERE, id: 'b1', refusal: undefined, status: 502 }
   ]
-  for (const { what, headers, id, told, status } of cases) {
-    const { app } = await start(t, (_request, response) => { if (told === undefined) response.destroy(); return told })
+  for (const { what, headers, id, refusal, status } of cases) {
+    const { app } = await start(t, (_request, response) => { if (refusal === undefined) response.destroy(); return refusal })
     const response = await cancel(app, { id, headers })
     t.equal(response.statusCode, status, what)
     t.notMatch(response.body, 'success', what)
     t.match(response.json(), { error: { message: String, type: String } }, what)
-    t.strictSame(breaches(response), [], what)
+    t.strictSame(violations(response), [], what)
   }
 })
 
@@ -120,7 +120,7 @@ t.test('3. and 13. an empty answer of Bedrock is a batch, in seconds and with Op
       endpoint: '',
       provider_batch: { status }
     })
-    t.strictSame(breaches(response), [])
+    t.strictSame(violations(response), [])
   }
 })
 
@@ -162,7 +162,7 @@ t.test('6. time covers the body', async t => {
   for (const headers of [{}, { 'x-portkey-request-timeout': '50' }]) {
     const response = await cancel(app, { headers: { ...OPENAI, ...headers } })
     t.match(response.json(), { error: { code: 'upstream_timeout' } })
-    t.strictSame(breaches(response), [])
+    t.strictSame(violations(response), [])
   }
 })
 
@@ -243,7 +243,7 @@ t.test('8. no header leads to a host that nobody trusts', async t => {
       headers: { ...key, ...headers }
     })
     t.match(response.json(), { error: { code: 'invalid_header', param } }, param)
-    t.strictSame(breaches(response), [], param)
+    t.strictSame(violations(response), [], param)
   }
   t.strictSame(trap.requests, [])
 

@@ -5,7 +5,7 @@ import { errorCodes, type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { forwardToProviders, openai, type BatchCall } from '../../lib/index.js'
 import { BATCH, buildWithoutPauses, cancel } from '../support/app.js'
-import { breaches } from '../support/document.js'
+import { violations } from '../support/document.js'
 import { startUpstream } from '../support/upstream.js'
 
 const key = { authorization: 'Bearer sk-client' }
@@ -268,7 +268,7 @@ t.test('what is wrong with a call is reported before anything is sent', async t 
     const response = await cancel(app, request)
     t.equal(response.statusCode, status, `${what} ${response.body}`)
     t.match(response.json(), { error }, what)
-    t.strictSame(breaches(response), [], what)
+    t.strictSame(violations(response), [], what)
   }
   t.strictSame(upstream.requests, [], 'nothing left')
 })
@@ -296,7 +296,7 @@ t.test('x-portkey-config', async t => {
     for (const headers of [{}, named]) {
       const response = await withConfig(config, headers)
       t.match(response.json(), { error: { code: 'invalid_header', param: 'x-portkey-config' } }, what)
-      t.strictSame(breaches(response), [], what)
+      t.strictSame(violations(response), [], what)
     }
   }
   t.match((await withConfig({ api_key: 'k' })).json(), { error: { code: 'missing_provider' } })
@@ -347,7 +347,7 @@ t.test('the first fault answers: provider, config, id, other headers, credential
     const id = later.find(([code]) => code === 'invalid_batch_id')?.[2] ?? 'batch_1'
     const response = await cancel(app, { id, headers })
     t.match(response.json(), { error: { code } }, `${code} before ${later.slice(1).map(([code]) => code).join()}`)
-    t.strictSame(breaches(response), [])
+    t.strictSame(violations(response), [])
   }
 })
 
@@ -448,7 +448,7 @@ t.test('the client\'s own patience ends its answer, not the cancel', async t => 
   })
   const late = await cancel(app, { headers: { 'x-portkey-request-timeout': '10' } })
   t.match(late.json(), { error: { code: 'upstream_timeout' } })
-  t.strictSame(breaches(late), [])
+  t.strictSame(violations(late), [])
   t.equal(calls[0]?.signal.aborted, false, 'the work goes on')
   await once(calls[0]?.signal as AbortSignal, 'abort')
   t.match(calls[0]?.signal.reason, { name: 'AbortError' }, 'and ends with the operation\'s own time')
@@ -521,7 +521,7 @@ t.test('paths that no HTTP client sends as they are', async t => {
   ]) {
     const response = await raw(app, `POST ${path} HTTP/1.1`)
     t.match(JSON.parse(response.body), { error: { code: 'invalid_batch_id' } }, path)
-    t.strictSame(breaches(response), [], path)
+    t.strictSame(violations(response), [], path)
   }
   t.equal(asked, 0)
   t.match(
@@ -600,7 +600,7 @@ t.test('no request gets an answer outside the document', async t => {
     fc.pre(id !== '.' && id !== '..')
     const response = await cancel(app, { id, headers, ...payload !== undefined && { payload } })
     seen.add(response.statusCode)
-    const found = breaches(response)
+    const found = violations(response)
     if (found.length > 0 || response.statusCode === 500) throw new Error(`${response.statusCode} ${found.join()}`)
   }), { numRuns: 3000 })
   t.ok([200, 400, 401].every(status => seen.has(status)), `statuses seen: ${[...seen].join()}`)

@@ -9,7 +9,7 @@ import batchCancel, {
 } from '../../lib/index.js'
 import type { BatchStatus } from '../../schemas/index.js'
 import { BATCH, batch, build, cancel, withClock } from '../support/app.js'
-import { breaches as violations } from '../support/document.js'
+import { violations } from '../support/document.js'
 import { manualClock, type ManualClock } from '../support/manual-clock.js'
 import { startUpstream } from '../support/upstream.js'
 

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { createGateway, originOf } from '../../gateway/gateway.js'
 import { forwardToProviders, openai, type FastifyBatchCancelOptions } from '../../lib/index.js'
 import { batch, build } from '../support/app.js'
-import { startUpstream, type Told } from '../support/upstream.js'
+import { startUpstream, type UpstreamResponse } from '../support/upstream.js'
 
 /** What a client makes of an error. */
 interface Failure {
@@ -107,9 +107,9 @@ function failureOfOpenAI (error: unknown): Failure {
 interface Row {
   readonly what: string
   /** What the provider answers to a cancel; its connection breaks where it is left out. */
-  readonly cancel?: Told
+  readonly cancel?: UpstreamResponse
   /** What it answers to a read. Default: that the batch is in progress. */
-  readonly read?: Told
+  readonly read?: UpstreamResponse
   /** Default: the one that is served. */
   readonly provider?: string
   /** Other options than those that ask the provider. */
@@ -128,7 +128,7 @@ const ONCE = { openai: 1, portkey: 1, ai: 1 }
 /** OpenAI's client repeats it by itself. Portkey's would, but not after a response with a trace id, as ours have. */
 const THRICE = { openai: 3, portkey: 1, ai: 1 }
 
-const told = (message: string, code: string | null = null, type = 'invalid_request_error') => ({
+const errorBody = (message: string, code: string | null = null, type = 'invalid_request_error') => ({
   error: { message, type, param: null, code }
 })
 
@@ -143,14 +143,14 @@ const ROWS: readonly Row[] = [
   },
   {
     what: '200, cancelling already',
-    cancel: { status: 409, body: told('The batch is being cancelled.') },
+    cancel: { status: 409, body: errorBody('The batch is being cancelled.') },
     read: { body: batch({}) },
     batch: 'cancelling',
     requests: ONCE
   },
   {
     what: '409, final',
-    cancel: { status: 409, body: told('No.') },
+    cancel: { status: 409, body: errorBody('No.') },
     read: { body: batch({ status: 'completed' }) },
     error: [409, 'batch_not_cancellable', 'Cannot cancel a batch with status \'completed\'.'],
     headers: { 'x-should-retry': 'false', 'x-portkey-provider': 'openai' },
@@ -165,26 +165,26 @@ const ROWS: readonly Row[] = [
   },
   {
     what: '400, of the provider',
-    cancel: { status: 400, body: told('Not now.', 'not_now') },
+    cancel: { status: 400, body: errorBody('Not now.', 'not_now') },
     error: [400, 'not_now', 'Not now.'],
     requests: ONCE
   },
   {
     what: '400, to be repeated',
-    cancel: { status: 400, headers: { 'x-should-retry': 'true' }, body: told('Not now.') },
+    cancel: { status: 400, headers: { 'x-should-retry': 'true' }, body: errorBody('Not now.') },
     error: [400, null, 'Not now.'],
     headers: { 'x-should-retry': 'true' },
     requests: THRICE
   },
   {
     what: '401',
-    cancel: { status: 401, body: told('Incorrect API key provided.', 'invalid_api_key') },
+    cancel: { status: 401, body: errorBody('Incorrect API key provided.', 'invalid_api_key') },
     error: [401, 'invalid_api_key', 'Incorrect API key provided.'],
     requests: ONCE
   },
   {
     what: '404',
-    cancel: { status: 404, body: told('No batch found with id \'batch_1\'.') },
+    cancel: { status: 404, body: errorBody('No batch found with id \'batch_1\'.') },
     error: [404, 'batch_not_found', 'No batch found with id \'batch_1\'.'],
     requests: ONCE
   },
@@ -193,7 +193,7 @@ const ROWS: readonly Row[] = [
     cancel: {
       status: 429,
       headers: { 'retry-after': '0', 'retry-after-ms': '2', 'x-ratelimit-remaining-requests': '0' },
-      body: told('Slow down.', 'rate_limit_exceeded', 'requests')
+      body: errorBody('Slow down.', 'rate_limit_exceeded', 'requests')
     },
     error: [429, 'rate_limit_exceeded', 'Slow down.'],
     headers: { 'retry-after': '0', 'retry-after-ms': '2', 'x-ratelimit-remaining-requests': '0' },
@@ -204,7 +204,7 @@ const ROWS: readonly Row[] = [
     cancel: {
       status: 429,
       headers: { 'retry-after': '60', 'x-should-retry': 'false' },
-      body: told('Nothing is left.', 'insufficient_quota')
+      body: errorBody('Nothing is left.', 'insufficient_quota')
     },
     error: [429, 'insufficient_quota', 'Nothing is left.'],
     headers: { 'retry-after': '60', 'x-should-retry': 'false' },
@@ -212,13 +212,13 @@ const ROWS: readonly Row[] = [
   },
   {
     what: '500, of the provider',
-    cancel: { status: 500, body: told('Oh.', null, 'server_error') },
+    cancel: { status: 500, body: errorBody('Oh.', null, 'server_error') },
     error: [500, 'upstream_error', 'Oh.'],
     requests: THRICE
   },
   {
     what: '503, of the provider',
-    cancel: { status: 503, body: told('Overloaded.', null, 'server_error') },
+    cancel: { status: 503, body: errorBody('Overloaded.', null, 'server_error') },
     error: [503, 'upstream_error', 'Overloaded.'],
     requests: THRICE
   },
@@ -270,7 +270,7 @@ async function call (t: Test, client: Client, id: string, seen: Array<string | u
   } else {
     const [status, code, said] = error
     const thrown = failure(await cancel(id).then(() => {
-      throw new Error('The client told no error.')
+      throw new Error('The client reported no error.')
     }, (reason: unknown) => reason))
     t.strictSame({
       status: thrown.status,
@@ -305,7 +305,7 @@ for (const name of CLIENT_NAMES) {
         })
         const app = await build(t, {
           forward: forwardToProviders({ providers: { openai: openai({ baseUrl: `${upstream.url}/v1` }) } }),
-          // Clients wait as long as they are told to: here that is not at all.
+          // Clients wait as long as this header says: here not at all.
           routeOptions: {
             onSend: async (_request, reply) => {
               if (reply.statusCode >= 400 && !reply.hasHeader('retry-after-ms')) reply.header('retry-after-ms', '1')

@@ -400,7 +400,7 @@ const ANTHROPIC_ROWS: readonly Row[] = [
             part: 'anthropic-version',
             sdk: '2026-10-21',
             ours: '2023-06-01',
-            because: 'whoever names no version gets the documented one; a batch has one shape in both'
+            because: 'without a version the response has the documented one; a batch has one shape in both'
           }
         ]
       }
@@ -741,15 +741,15 @@ function compare (
   const expected = new Map(rows.filter(({ of }) => of.includes(action)).map(row => [row.part, row]))
   for (const part of new Set([...theirs.keys(), ...own.keys(), ...expected.keys()])) {
     const difference = expected.get(part)
-    const [told, sent] = [theirs.get(part), own.get(part)]
+    const [documented, sent] = [theirs.get(part), own.get(part)]
     if (difference === undefined) {
-      t.equal(sent, told, `${action}: ${part}`)
+      t.equal(sent, documented, `${action}: ${part}`)
       continue
     }
     const { sdk: expectedOfSdk, ours: expectedOfUs, because } = difference
-    if (told === sent) t.fail(`${action}: ${part}: the difference is gone: delete the row (${because})`)
+    if (documented === sent) t.fail(`${action}: ${part}: the difference is gone: delete the row (${because})`)
     const expectation = { sdk: expectedOfSdk, ours: expectedOfUs }
-    t.strictSame({ sdk: told, ours: sent }, expectation, `${action}: ${part} differs: ${because}`)
+    t.strictSame({ sdk: documented, ours: sent }, expectation, `${action}: ${part} differs: ${because}`)
   }
 }
 

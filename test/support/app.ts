@@ -13,7 +13,7 @@ export const BATCH: Batch = {
   created_at: 1_713_894_800
 }
 
-export const batch = (told: Partial<Batch>): Batch => ({ ...BATCH, ...told })
+export const batch = (fields: Partial<Batch>): Batch => ({ ...BATCH, ...fields })
 
 /** Options with a clock that skips the pauses between attempts; timeouts stay real. */
 export function noPauses (options: FastifyBatchCancelOptions): FastifyBatchCancelOptions {

@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { forwardToProviders } from '../../lib/index.js'
 import { make, UNREPORTED, type Case, type Fixture, type Scenario } from '../fixtures/fixture.js'
 import { buildWithoutPauses, cancel } from './app.js'
-import { breaches } from './document.js'
+import { violations } from './document.js'
 import { startUpstream } from './upstream.js'
 
 const NO_RESPONSE = { status: 502, answer: { error: { code: 'upstream_unreachable' } } } as const
@@ -238,9 +238,9 @@ async function playCase (t: Test, fixture: Fixture, scenario: Scenario, one: Cas
   const upstream = await startUpstream(t, (request, response) => {
     const isCancel = request.method === scenario.cancel.method &&
       (id !== scenarioId || path(request.path) === path(scenario.cancel.path))
-    const told = isCancel ? one.cancel : reads[Math.min(read++, reads.length - 1)]
-    if (told === undefined) response.destroy()
-    return told
+    const answer = isCancel ? one.cancel : reads[Math.min(read++, reads.length - 1)]
+    if (answer === undefined) response.destroy()
+    return answer
   })
   const forward = forwardToProviders({ providers: { [name]: ownMake(upstream.url + base) } })
   const app = await buildWithoutPauses(t, { forward }, { routerOptions: { maxParamLength: 512 } })
@@ -257,7 +257,7 @@ async function playCase (t: Test, fixture: Fixture, scenario: Scenario, one: Cas
   t.equal(response.statusCode, status, `${what}: ${response.body}`)
   t.match(response.json(), answer, what)
   t.match(response.headers, { ...source !== undefined && { 'x-batch-source': source }, ...responseHeaders }, what)
-  t.strictSame(breaches(response), [], what)
+  t.strictSame(violations(response), [], what)
   if (requests !== undefined) t.equal(upstream.requests.length, requests, 'how many requests were sent')
   if (id !== scenarioId) return
   const expected = [scenario.cancel, scenario.retrieve]

@@ -127,5 +127,3 @@ function headerViolations (name: string, { schema, required = false }: Header, v
   if (value === undefined) return required ? [`header ${name} is missing`] : []
   return ajv.validate(schema, value) ? [] : [`header ${name}: ${String(value)}`]
 }
-
-export { violations as breaches }

@@ -1,7 +1,7 @@
 import net, { type Socket } from 'node:net'
 import tls from 'node:tls'
 import type { Test } from 'tap'
-import { startUpstream, type Recorded, type Told } from './upstream.js'
+import { startUpstream, type Recorded, type UpstreamResponse } from './upstream.js'
 
 export interface Internet {
   /** The origins to which a connection was opened, in order. */
@@ -10,7 +10,7 @@ export interface Internet {
 }
 
 /** Stands for the whole internet: whatever host this process connects to, one server gets the request. */
-export async function catchAll (t: Test, answer: (request: Recorded) => Told): Promise<Internet> {
+export async function catchAll (t: Test, answer: (request: Recorded) => UpstreamResponse): Promise<Internet> {
   const { url, requests } = await startUpstream(t, request =>
     // A connection for each request, so that each is seen.
     ({ ...answer(request), headers: { connection: 'close' } }))

@@ -10,7 +10,7 @@ export interface Recorded {
   readonly body: string
 }
 
-export interface Told {
+export interface UpstreamResponse {
   readonly status?: number
   readonly headers?: Record<string, string>
   /** An object is sent as JSON, a string as it is. */
@@ -23,7 +23,7 @@ export interface Upstream {
   /** Every request that came, in order. */
   readonly requests: Recorded[]
   /** What the next requests are answered, or what writes the answer. */
-  answer: (request: Recorded, response: ServerResponse) => Told | void
+  answer: (request: Recorded, response: ServerResponse) => UpstreamResponse | void
 }
 
 /** A real HTTP server in the place of a provider, which remembers what it was asked. */
@@ -39,9 +39,9 @@ export async function startUpstream (t: Test, answer: Upstream['answer'] = () =>
       body: Buffer.concat(chunks).toString()
     }
     requests.push(recorded)
-    const told = upstream.answer(recorded, response)
-    if (told === undefined) return
-    const { status = 200, headers = {}, body = '' } = told
+    const answer = upstream.answer(recorded, response)
+    if (answer === undefined) return
+    const { status = 200, headers = {}, body = '' } = answer
     response.writeHead(status, { ...typeof body !== 'string' && { 'content-type': 'application/json' }, ...headers })
     response.end(typeof body === 'string' ? body : JSON.stringify(body))
   })
