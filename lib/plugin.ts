@@ -17,6 +17,7 @@ async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOpti
   const schemas = operationSchemas(settings, schema)
 
   for (const named of NAMED_SCHEMAS) if (fastify.getSchema(named.$id as string) === undefined) fastify.addSchema(named)
+  fastify.addHook('onListen', settings.engine.warm)
   fastify.addHook('preClose', async () => endWaits())
   fastify.addHook('onClose', settings.close)
 

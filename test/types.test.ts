@@ -189,7 +189,7 @@ t.test('hooks in every form', async t => {
     async retrieve () { return BATCH }
   }
 
-  same<keyof BatchForwarder, 'cancel' | 'retrieve' | 'prepare' | 'close' | 'shareKey' | 'providers'>(true)
+  same<keyof BatchForwarder, 'cancel' | 'retrieve' | 'prepare' | 'warm' | 'close' | 'shareKey' | 'providers'>(true)
   same<keyof BatchCall, 'batchId' | 'provider' | 'headers' | 'request' | 'signal'>(true)
   same<Readonly<BatchCall>, BatchCall>(true)
   assignable<Forward>(async () => { throw Object.assign(new Error('No such batch'), { status: 404 }) })

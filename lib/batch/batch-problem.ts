@@ -1,4 +1,4 @@
-import { Value, type ValueError } from '@sinclair/typebox/value'
+import { Errors, type ValueError } from '@sinclair/typebox/errors'
 import { Batch, BatchError, BatchRequestCounts } from '../../schemas/batch.js'
 
 /** How much of a wrong value a message shows, in characters. */
@@ -10,7 +10,7 @@ const MAX_SHOWN = 64
  * @example batchProblem({ object: 'batch', status: 'canceled' }) // "id is missing"
  */
 export function batchProblem (value: unknown): string {
-  const error = Value.Errors(Batch, [BatchError, BatchRequestCounts], value).First() as ValueError
+  const error = Errors(Batch, [BatchError, BatchRequestCounts], value).First() as ValueError
   const field = error.path.slice(1).replaceAll('/', '.')
   if (field === '') return `it is ${show(value)}`
   return error.value === undefined ? `${field} is missing` : `${field} is ${show(error.value)}`

@@ -56,6 +56,8 @@ export interface Engine {
   retrieve (call: EngineCall): Promise<EngineResult>
   /** Resolves when running operations are done, those of clients that left included. */
   settled (): Promise<void>
+  /** Loads what the first operation would have to wait for. */
+  warm (): Promise<void>
   /** Ends waits at once, lets running operations end, and closes idle connections to providers. */
   close (): Promise<void>
 }
@@ -202,7 +204,7 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
     await checked.close()
   }
 
-  return { forwarder, maxWait: pollers === undefined ? 0 : maxWait, cancel, retrieve, settled, close }
+  return { forwarder, maxWait: pollers === undefined ? 0 : maxWait, cancel, retrieve, settled, warm: checked.warm, close }
 }
 
 /** A batch that was only read: any status is a result. */

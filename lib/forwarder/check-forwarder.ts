@@ -36,11 +36,12 @@ export interface CheckedForwarder {
   /** `undefined` if there is nothing to wait for. */
   readonly prepare: (call: BatchCall) => Promise<void> | undefined
   readonly shareKey: (call: BatchCall) => string | undefined
+  readonly warm: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
 export function checkForwarder (forwarder: BatchForwarder): CheckedForwarder {
-  const { cancel, retrieve, prepare, close } = forwarder
+  const { cancel, retrieve, prepare, warm, close } = forwarder
   const shareKey = shareKeyOf(forwarder)
   return {
     async cancel (call) {
@@ -74,6 +75,11 @@ export function checkForwarder (forwarder: BatchForwarder): CheckedForwarder {
       }
     },
     shareKey: (call) => checkShareKey(shareKey?.(call)),
+    async warm () {
+      // Compiles the check, whatever it returns.
+      isBatch(undefined)
+      await warm?.()
+    },
     close: async () => { await close?.() }
   }
 }

@@ -7,6 +7,7 @@ const FORWARDER_RULES: Rules = {
   cancel: FUNCTION,
   retrieve: FUNCTION,
   prepare: FUNCTION,
+  warm: FUNCTION,
   close: FUNCTION,
   shareKey: FUNCTION,
   providers: {

@@ -64,6 +64,8 @@ export interface BatchForwarder {
    * call with no attempt made.
    */
   readonly prepare?: (this: void, call: BatchCall) => void | Promise<void>
+  /** Loads what the first call would have to wait for. Called once, when the app listens; what it throws is logged. */
+  readonly warm?: (this: void) => void | Promise<void>
   /** Closes idle connections. Called when the app or the canceller closes; the forwarder may be used again. */
   readonly close?: (this: void) => void | Promise<void>
   /** Waits with the same key share one poller; `undefined` means not shared. Without it no wait shares a poller. */

@@ -87,6 +87,7 @@ export function createProviderForwarder (
     cancel: (call) => send('cancel', call),
     retrieve,
     shareKey: tieShareKey(shareKey, retrieve),
+    warm: () => upstream.warm(),
     close: () => upstream.close(),
     providers: traits
   }

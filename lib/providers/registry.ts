@@ -54,10 +54,16 @@ const UNSUPPORTED: Readonly<Record<string, UnsupportedProvider>> = {
   deepseek: { unsupported: NO_CANCEL }
 }
 
-const factories = Object.entries(providerFactories) as ReadonlyArray<[BuiltIn, () => Provider]>
+/** Makes each provider when it is first read: an app with a forwarder of its own reads none. */
+function lazyProviders (): Record<BuiltIn, Provider> {
+  const providers = {}
+  for (const [name, factory] of Object.entries(providerFactories) as ReadonlyArray<[BuiltIn, () => Provider]>) {
+    let provider: Provider | undefined
+    Object.defineProperty(providers, name, { enumerable: true, get: () => (provider ??= factory()) })
+  }
+  return providers as Record<BuiltIn, Provider>
+}
 
 /** Every provider that the package knows, with the credentials of the client. */
-export const builtIn: Readonly<Record<BuiltIn, Provider> & Record<string, Provider | UnsupportedProvider>> = {
-  ...Object.fromEntries(factories.map(([name, factory]) => [name, factory()])) as Record<BuiltIn, Provider>,
-  ...UNSUPPORTED
-}
+export const builtIn: Readonly<Record<BuiltIn, Provider> & Record<string, Provider | UnsupportedProvider>> =
+  Object.assign(lazyProviders(), UNSUPPORTED)

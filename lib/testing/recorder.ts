@@ -1,5 +1,5 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
-import { Value } from '@sinclair/typebox/value'
+import { Errors } from '@sinclair/typebox/errors'
 import { Batch, BatchError, BatchRequestCounts, isBatch } from '../../schemas/batch.js'
 import { ProviderError } from '../errors.js'
 import { classifyError } from '../forwarder/classify-error.js'
@@ -78,7 +78,7 @@ function describeValue (method: ForwarderMethod, value: unknown): Observation {
   if (batch === null && method === 'cancel') return { observed: 'returned null' }
   const fix = method === 'cancel' ? RETURN_BATCH_OR_NULL : RETURN_BATCH
   if (!isObject(batch)) return { observed: `returned ${abbreviate(batch)}`, fix }
-  const [error] = Value.Errors(Batch, [BatchError, BatchRequestCounts], batch)
+  const [error] = Errors(Batch, [BatchError, BatchRequestCounts], batch)
   const field = `${error?.path.slice(1)} is ${abbreviate(error?.value)}`
   return { observed: `returned an object that is not a valid batch (${field})`, fix }
 }
