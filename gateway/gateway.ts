@@ -5,10 +5,13 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { errorEnvelope } from '../lib/route/error-response.js'
-import { builtIn, fastifyBatchCancel, forwardToProviders, openai, type ForwardOptions } from '../lib/index.js'
+import {
+  builtIn, fastifyBatchCancel, forwardToProviders, openaiCompatible, type ForwardOptions
+} from '../lib/index.js'
 import sandboxPlugin from '../lib/sandbox/index.js'
 import { documentOptions, security } from '../openapi/document.js'
 import { guardAgainstBrowsers, type BrowserGuardOptions } from './browser-guard.js'
+import { foldHeaders } from './fold-headers.js'
 import { limitLoad } from './load-limit.js'
 import { refuse } from './refuse.js'
 import { closingTime, trackConnections } from './shutdown.js'
@@ -42,6 +45,20 @@ export interface GatewayOptions extends BrowserGuardOptions {
    */
   readonly timeout?: number
 }
+
+/**
+ * Without Swagger UI's own red button 'Cancel', which ends the input of values and would seem to cancel the batch, and
+ * without the request body, which is ignored. A parameter takes fewer lines, so that Execute is in sight.
+ */
+const PAGE_CSS = `
+.swagger-ui .try-out, .swagger-ui .opblock-section-request-body { display: none }
+.swagger-ui .all-headers { margin: 0 20px 20px }
+.swagger-ui .opblock-description-wrapper { padding-bottom: 0 }
+.swagger-ui .parameter__type, .swagger-ui .parameter__in { display: inline-block; margin-right: 8px }
+.swagger-ui .parameter__deprecated:empty { display: none }
+.swagger-ui table.parameters tbody tr td { padding-bottom: 0 }
+@media (min-width: 800px) { .swagger-ui table.parameters tbody tr td:first-of-type { width: 21em } }
+`
 
 /** How long the work of one cancel may take, in milliseconds. */
 export const CANCEL_TIMEOUT_MS = 30_000
@@ -110,7 +127,13 @@ export async function createGateway (options: GatewayOptions = {}): Promise<Fast
   await app.register(swagger, documentOptions({ url: '/', description: 'This gateway' }))
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    uiConfig: { tryItOutEnabled: true, docExpansion: 'full', defaultModelsExpandDepth: 0 }
+    uiConfig: {
+      tryItOutEnabled: true,
+      docExpansion: 'full',
+      defaultModelsExpandDepth: 0,
+      plugins: [foldHeaders]
+    },
+    theme: { css: [{ filename: 'page.css', content: PAGE_CSS }] }
   })
   if (sandbox) await app.register(sandboxPlugin, { prefix: '/sandbox/v1' })
   await app.register(fastifyBatchCancel, {
@@ -127,11 +150,14 @@ export async function createGateway (options: GatewayOptions = {}): Promise<Fast
 
 type Forwarder = ReturnType<typeof forwardToProviders>
 
+/** The base URL is that of the gateway, once it listens. */
+const sandboxProvider = openaiCompatible({ name: 'sandbox', baseUrl: 'http://localhost/sandbox/v1' })
+
 /** The sandbox comes first: it is the example that the page shows. */
 function createForwarder (options: GatewayOptions, { url, key }: { url: () => string, key: string }): Forwarder {
   const { sandbox = true, providers = builtIn, trustedHosts = [] } = options
   return forwardToProviders({
-    providers: { ...sandbox && { sandbox: openai({ baseUrl: url, apiKey: key }) }, ...providers },
+    providers: { ...sandbox && { sandbox: sandboxProvider({ baseUrl: url, apiKey: key }) }, ...providers },
     trustedHosts: trustedHosts.flatMap(onLoopbackByHttpToo)
   })
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { chromium, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { document, operation, PATH, RETRIEVE_PATH, retrieveDocument, retrieveOperation } from '../support/document.js'
@@ -51,7 +51,7 @@ async function screenshot (page: Page, name: string, from: string, to: { below: 
     page.$eval(selector, (element, side) => element.getBoundingClientRect()[side], side)
   const y = await edge(from, 'top') + scrolled - 20
   const height = 'height' in to ? to.height : await edge(to.below, 'bottom') + scrolled - y
-  await page.screenshot({ path: join(ROOT, 'docs', name), fullPage: true, clip: { x: 0, y, width: WIDTH, height } })
+  await page.screenshot({ path: fileURLToPath(new URL(`docs/${name}`, ROOT)), fullPage: true, clip: { x: 0, y, width: WIDTH, height } })
 }
 
 /** Opens the page; collects its errors, and requests to other servers. */
@@ -89,11 +89,43 @@ async function testPage (t: Test, page: Page) {
   t.equal(await parameter(page, 'id').locator('input').inputValue(), 'batch_abc123', 'the id is filled in')
   const provider = await parameter(page, 'x-portkey-provider').locator('select').inputValue()
   t.equal(provider, 'sandbox', 'the provider is filled in')
-  const parameters = await page.locator(`${CANCEL} .parameters tr[data-param-name]`).count()
-  t.equal(parameters, operation.parameters.length, 'every parameter is shown')
+  await testHeaders(t, page)
   t.strictSame(await filledInputs(page), ['batch_abc123'], 'no other parameter has a value')
   const responses = await page.locator(`${CANCEL} tr.response[data-code]`).count()
   t.equal(responses, Object.keys(operation.responses).length, 'every documented response is shown')
+}
+
+const parameterNames = (page: Page) => page.$$eval(`${CANCEL} .parameters tr[data-param-name]`, rows =>
+  rows.map(row => (row as unknown as { dataset: { paramName: string } }).dataset.paramName))
+
+const COMMON = ['id', 'x-portkey-provider', 'prefer']
+
+/** The headers of the chosen provider are shown, the others when asked. */
+async function testHeaders (t: Test, page: Page) {
+  const provider = parameter(page, 'x-portkey-provider').locator('select')
+  t.strictSame(await parameterNames(page), COMMON, 'few parameters are shown')
+  await provider.selectOption('google')
+  t.strictSame(await parameterNames(page), [...COMMON, 'x-goog-api-key'], 'and those of the chosen provider')
+  await provider.selectOption('sandbox')
+
+  const toggle = page.locator(`${CANCEL} button.all-headers`)
+  await toggle.click()
+  const names = await parameterNames(page)
+  t.strictSame(operation.parameters.map(({ name }) => name).filter(name => !names.includes(name)), [], 'and all')
+  await toggle.click()
+  t.strictSame(await parameterNames(page), COMMON, 'and few again')
+}
+
+/** From the top of the operation to the button that executes it, without scrolling. */
+async function testSize (t: Test, page: Page) {
+  for (const size of [{ width: 1280, height: 900 }, { width: 390, height: 844 }]) {
+    await page.setViewportSize(size)
+    const side = (selector: string, side: 'top' | 'bottom') =>
+      page.$eval(selector, (element, side) => element.getBoundingClientRect()[side], side)
+    const height = await side(`${CANCEL} button.execute`, 'bottom') - await side(CANCEL, 'top')
+    t.ok(height <= size.height, `${height} pixels at ${size.width} by ${size.height}`)
+  }
+  await page.setViewportSize({ width: WIDTH, height: 900 })
 }
 
 async function testRetrieve (t: Test, page: Page) {
@@ -130,6 +162,8 @@ t.test('the docs page of npm start', async t => {
   await page.waitForSelector(`${CANCEL} button.execute`)
 
   await testPage(t, page)
+  await testSize(t, page)
+  t.notOk(await page.locator('.try-out').first().isVisible(), 'no other button is named Cancel')
   await screenshot(page, 'swagger-ui.png', '.information-container', { height: SCREENSHOT_HEIGHT })
   if (retrieveOperation !== undefined) await testRetrieve(t, page)
   await testCancel(t, page)
