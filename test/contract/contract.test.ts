@@ -436,9 +436,6 @@ function withSandbox (document: Document): Document {
     const provider = parameters.find(({ name }) => name === 'x-portkey-provider') as Json
     provider['example'] = 'sandbox'
     provider['schema'].enum.unshift('sandbox')
-    // The sandbox is a provider of OpenAI's kind, and reads the same headers.
-    const readers = parameters.map(({ 'x-providers': providers }) => providers as string[] | undefined)
-    for (const providers of readers) if (providers?.includes('openai')) providers.unshift('sandbox')
   }
   copy.servers = [{ url: '/', description: 'This gateway' }]
   return copy
