@@ -85,6 +85,12 @@ export const voyage = documented('docs.voyageai.com/reference/cancel-batch and l
   baseUrl: 'https://api.voyageai.com/v1'
 })
 
+/** Its older host, `https://api.studio.nebius.com/v1`, is a base URL, too. Batches lack times and errors. */
+export const nebius = documented('docs.tokenfactory.nebius.com, Batch inference; docs.studio.nebius.com, Batch API', {
+  name: 'nebius',
+  baseUrl: 'https://api.tokenfactory.nebius.com/v1'
+})
+
 /** Statuses in capitals, times and errors as strings. Its reference asks for JSON's content type on both requests. */
 export const novita = documented('Novita API reference, Cancel batch and Retrieve batch', {
   name: 'novita-ai',

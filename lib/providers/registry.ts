@@ -24,6 +24,7 @@ export const providerFactories = {
   siliconflow: compatible.siliconflow,
   morph: compatible.morph,
   voyage: compatible.voyage,
+  nebius: compatible.nebius,
   'azure-openai': azureOpenAI,
   'azure-ai': azureAI,
   anthropic,
