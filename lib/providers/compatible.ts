@@ -91,6 +91,23 @@ export const nebius = documented('docs.tokenfactory.nebius.com, Batch inference;
   baseUrl: 'https://api.tokenfactory.nebius.com/v1'
 })
 
+/**
+ * Baidu's Qianfan. Its reference asks for JSON's content type on both requests and lists five statuses; the two others
+ * are from its example and from its console's API for the same jobs (cloud.baidu.com/doc/qianfan-api/s/Gmo1g4hxg).
+ */
+export const qianfan = documented('cloud.baidu.com/doc/qianfan-api/s/emir8fods and ymir8ggss', {
+  name: 'qianfan',
+  baseUrl: 'https://qianfan.baidubce.com/v2',
+  statuses: {
+    queuing: 'validating',
+    running: 'in_progress',
+    done: 'completed',
+    stopping: 'cancelling',
+    stopped: 'cancelled'
+  },
+  requestHeaders: JSON_TYPE
+})
+
 /** Statuses in capitals, times and errors as strings. Its reference asks for JSON's content type on both requests. */
 export const novita = documented('Novita API reference, Cancel batch and Retrieve batch', {
   name: 'novita-ai',

@@ -25,6 +25,7 @@ export const providerFactories = {
   morph: compatible.morph,
   voyage: compatible.voyage,
   nebius: compatible.nebius,
+  qianfan: compatible.qianfan,
   'azure-openai': azureOpenAI,
   'azure-ai': azureAI,
   anthropic,
