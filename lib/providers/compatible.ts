@@ -118,6 +118,15 @@ export const novita = documented('Novita API reference, Cancel batch and Retriev
   requestHeaders: JSON_TYPE
 })
 
+/** PPIO, with Novita's shape and headers. */
+export const ppio = documented('resource.ppio.com/docs/models, Cancel batch and Create batch', {
+  name: 'ppio',
+  baseUrl: 'https://api.ppinfra.com/openai/v1',
+  id: SEGMENT_ID,
+  statuses: { progress: 'in_progress' },
+  requestHeaders: JSON_TYPE
+})
+
 /**
  * The id is in `batch_id`, times are ISO dates. A 409 may also mean that the batch was not submitted yet: it is passed
  * on, and worth another call. The official package sends JSON's content type with every request.

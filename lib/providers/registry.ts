@@ -37,6 +37,7 @@ export const providerFactories = {
   cohere,
   'x-ai': xai,
   'novita-ai': compatible.novita,
+  ppio: compatible.ppio,
   digitalocean: compatible.digitalocean,
   watsonx
 }
