@@ -39,6 +39,7 @@ export {
   type UnsignedRequest, type UnsupportedProvider, type UpstreamRequest
 } from './providers/provider.js'
 export { anthropic, type AnthropicCredential } from './providers/anthropic.js'
+export type { AwsCredential, AwsOptions } from './providers/aws.js'
 export { azureAI, azureOpenAI, type AzureCredential, type AzureOptions } from './providers/azure.js'
 export { bedrock, type BedrockCredential, type BedrockOptions } from './providers/bedrock.js'
 export { cohere } from './providers/cohere.js'

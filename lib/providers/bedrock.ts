@@ -1,31 +1,24 @@
-import type { IncomingHttpHeaders } from 'node:http'
-import { Type } from '@sinclair/typebox'
 import type { BatchStatus } from '../../schemas/batch.js'
-import { BatchCancelError, internalError, invalidHeader, invalidId } from '../errors.js'
+import { BatchCancelError, invalidHeader, invalidId } from '../errors.js'
 import { headerOf } from '../headers.js'
 import { isObject } from '../is-object.js'
-import { bearerToken, type Auth } from './auth.js'
+import {
+  AWS_ACCOUNT_HEADERS, awsAuth, awsDomains, awsErrorCode, AWS_HEADERS, awsOptionRules, credentialsConflict, partitionOf,
+  refuseRole, REGION_GRAMMAR, REGION_HEADER, signs, type AwsCredential, type AwsOptions
+} from './aws.js'
 import { defineProvider } from './define-provider.js'
-import type { OptionConflict, PlaceInput } from './definition.js'
-import { peerConflict } from './import-peer.js'
-import { matching, resolvable } from './option-rules.js'
+import type { PlaceInput } from './definition.js'
 import { batchErrors, isEmptyBody, requestCounts, stringOrNull, unixSeconds } from './parse-fields.js'
-import type { ProviderOptions, Resolvable } from './provider.js'
 import { get, post } from './requests.js'
-import { createSigner, SIGNER_PEERS, type AwsKeys, type Sign } from './sigv4.js'
+import { createSigner, type Sign } from './sigv4.js'
 
-export interface BedrockOptions extends ProviderOptions {
+export interface BedrockOptions extends AwsOptions {
   /** The AWS region. @default that of the ARN, else the client's `x-portkey-aws-region` */
   readonly region?: string
-  /**
-   * The server's AWS keys, or a function that finds them, such as `fromNodeProviderChain()` of
-   * `@aws-sdk/credential-providers`; not with `apiKey`.
-   */
-  readonly credentials?: Resolvable<AwsKeys> | (() => Promise<AwsKeys>)
 }
 
 /** A Bedrock API key, or AWS keys to sign with. */
-export type BedrockCredential = string | AwsKeys
+export type BedrockCredential = AwsCredential
 
 interface BedrockPlace {
   /** Empty if nothing needs it. */
@@ -34,20 +27,6 @@ interface BedrockPlace {
   readonly job: string
 }
 
-const KEY_ID = 'x-portkey-aws-access-key-id'
-const SECRET = 'x-portkey-aws-secret-access-key'
-const SESSION = 'x-portkey-aws-session-token'
-const REGION = 'x-portkey-aws-region'
-const AUTH_TYPE = 'x-portkey-aws-auth-type'
-const ROLE = 'x-portkey-aws-role-arn'
-
-const NO_ROLES =
-  'a role is not assumed for a client: the server\'s own identity is the option `credentials` of bedrock().'
-
-const KEYS = '{ accessKeyId, secretAccessKey, sessionToken? }'
-
-const REGION_GRAMMAR = '[a-z]{2,4}(?:-[a-z]{2,16}){1,3}-[0-9]{1,2}'
-
 const arn = (colon: string, slash: string) => [
   'arn', '(aws(?:-[a-z-]{1,16})?)', 'bedrock', `(${REGION_GRAMMAR})`, '[0-9]{12}',
   `model-invocation-job${slash}[a-z0-9]{12}`
@@ -55,53 +34,6 @@ const arn = (colon: string, slash: string) => [
 
 const ID = new RegExp(`^(?:[a-z0-9]{12}|${arn(':', '/')}|${arn('%3[Aa]', '%2[Ff]')})$`)
 const ARN = new RegExp(`^${arn(':', '/')}$`)
-
-const HEADERS = {
-  [KEY_ID]: Type.String({
-    maxLength: 128,
-    pattern: '^\\w+$',
-    description: 'The id of the AWS access key to sign with.'
-  }),
-  [SECRET]: Type.String({
-    maxLength: 256,
-    pattern: '^[\\x21-\\x7e]+$',
-    description: 'The secret of the AWS access key.'
-  }),
-  [SESSION]: Type.String({
-    maxLength: 8192,
-    pattern: '^[\\x21-\\x7e]+$',
-    description: 'The session token of temporary AWS keys.'
-  }),
-  [REGION]: Type.String({
-    maxLength: 64,
-    pattern: `^${REGION_GRAMMAR}$`,
-    description: 'The AWS region of the batch, such as `us-east-1`; not needed beside an ARN.'
-  }),
-  [AUTH_TYPE]: Type.String({
-    maxLength: 16,
-    pattern: '^(?:apiKey|accessKey)$',
-    description: '`apiKey` if the credential is a Bedrock API key in `Authorization`, `accessKey` for AWS keys; ' +
-      NO_ROLES
-  })
-}
-
-/**
- * The regions that are not at `amazonaws.com` or not in the partition `aws`, by how they begin. Source: the endpoint
- * rules of `@aws-sdk/client-bedrock` 3.1164.0.
- */
-const PARTITIONS: ReadonlyArray<readonly [prefix: string, partition: string, suffix: string]> = [
-  ['cn-', 'aws-cn', 'amazonaws.com.cn'],
-  ['us-gov-', 'aws-us-gov', 'amazonaws.com'],
-  ['eusc-', 'aws-eusc', 'amazonaws.eu'],
-  ['us-iso-', 'aws-iso', 'c2s.ic.gov'],
-  ['us-isob-', 'aws-iso-b', 'sc2s.sgov.gov'],
-  ['eu-isoe-', 'aws-iso-e', 'cloud.adc-e.uk'],
-  ['us-isof-', 'aws-iso-f', 'csp.hci.ic.gov'],
-  ['', 'aws', 'amazonaws.com']
-]
-
-const partitionOf = (region: string) =>
-  PARTITIONS.find(([prefix]) => region.startsWith(prefix)) as (typeof PARTITIONS)[number]
 
 const STATUSES: Readonly<Record<string, BatchStatus>> = {
   Submitted: 'validating',
@@ -124,20 +56,12 @@ export interface BedrockParts {
 
 /** The definition for a signer. */
 export function defineBedrock ({ sign, missing }: BedrockParts) {
-  const auth: Auth<BedrockCredential, BedrockOptions, BedrockPlace> = {
-    sets: ['authorization', 'x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256'],
-    fromClient: headers => hasKeys(headers) ? clientKeys(headers) : bearerToken(headers),
-    fromServer: ({ apiKey, credentials }) => apiKey ?? toKeysOption(credentials),
-    toHeaders: (credential, { place: { region }, ...request }) => typeof credential === 'string'
-      ? { authorization: `Bearer ${credential}` }
-      : sign(request, credential, { service: 'bedrock', region })
-  }
   return defineProvider({
     name: 'bedrock',
     source: { package: '@aws-sdk/client-bedrock', version: '3.1164.0' },
-    baseUrl: ({ region }) => `https://bedrock.${region}.${partitionOf(region)[2]}`,
-    domains: PARTITIONS.map(([,, suffix]) => `bedrock.*.${suffix}`),
-    auth,
+    baseUrl: ({ region }: BedrockPlace) => `https://bedrock.${region}.${partitionOf(region).suffix}`,
+    domains: awsDomains('bedrock'),
+    auth: awsAuth({ factory: 'bedrock', service: 'bedrock', sign }),
     id: {
       pattern: ID,
       description: 'the ARN of a model invocation job, plain or percent-encoded, or its last 12 characters'
@@ -145,19 +69,12 @@ export function defineBedrock ({ sign, missing }: BedrockParts) {
     place: placeOf,
     cancel: post('/model-invocation-job/{job}/stop'),
     retrieve: get('/model-invocation-job/{job}'),
-    headers: HEADERS,
-    accountHeaders: [...Object.keys(HEADERS), ROLE],
-    options: {
-      region: matching(new RegExp(`^${REGION_GRAMMAR}$`), 'an AWS region such as us-east-1'),
-      credentials: resolvable(areKeys, KEYS)
-    },
-    conflict ({ apiKey, credentials }): OptionConflict | undefined {
-      if (credentials === undefined) return undefined
-      if (apiKey !== undefined) return { names: ['credentials', 'apiKey'], problem: 'exclude each other.' }
-      return peerConflict('credentials', SIGNER_PEERS, missing)
-    },
-    pins: ({ region }) => ({ [REGION]: region }),
-    errorCode: bedrockErrorCode,
+    headers: AWS_HEADERS,
+    accountHeaders: AWS_ACCOUNT_HEADERS,
+    options: awsOptionRules(),
+    conflict: options => credentialsConflict(options, missing),
+    pins: ({ region }) => ({ [REGION_HEADER]: region }),
+    errorCode: awsErrorCode,
     accepts: isEmptyBody,
     batchId: ({ jobArn }) => jobArn,
     statuses: STATUSES,
@@ -173,31 +90,22 @@ export function defineBedrock ({ sign, missing }: BedrockParts) {
  */
 export const bedrock = defineBedrock({ sign: createSigner() })
 
-/** The kind of an error, from AWS's header for it: `ConflictException:http://…`, perhaps in a namespace. */
-export function bedrockErrorCode (headers: Readonly<IncomingHttpHeaders>): string | undefined {
-  return /^(?:[\w.]{1,128}#)?([A-Za-z]{1,128})/.exec(headerOf(headers, 'x-amzn-errortype') ?? '')?.[1]
-}
-
 function placeOf (input: PlaceInput, options: BedrockOptions): BedrockPlace {
   const { batchId, headers, hasBase, hasServerCredential } = input
-  if (headerOf(headers, ROLE) !== undefined) throw invalidHeader(ROLE, `is not accepted: ${NO_ROLES}`)
+  refuseRole(headers)
   // A client that encodes ids itself encodes what was encoded before.
   const job = batchId.startsWith('arn%') ? decodeURIComponent(batchId) : batchId
   const [, partition, ownRegion] = ARN.exec(job) ?? []
-  const region = agreedRegion(ownRegion, options.region ?? headerOf(headers, REGION))
+  const region = agreedRegion(ownRegion, options.region ?? headerOf(headers, REGION_HEADER))
   if (region === undefined && (!hasBase || signs(headers, options))) throw notNamed(hasServerCredential)
   if (region !== undefined && partition !== undefined) checkPartition(partition, region)
   return { job, region: region ?? '' }
 }
 
-/** Whether the request will be signed, which needs a region whatever the host. */
-const signs = (headers: Readonly<IncomingHttpHeaders>, { apiKey, credentials }: BedrockOptions) =>
-  credentials !== undefined || (apiKey === undefined && hasKeys(headers))
-
 /** Beside a server credential no header may name the region. */
 const notNamed = (hasServerCredential: boolean) => hasServerCredential
   ? invalidId('is not valid: expected an ARN, since the server sets no region.')
-  : invalidHeader(REGION, 'is required, since neither the server nor the id, which is not an ARN, names the region.')
+  : invalidHeader(REGION_HEADER, 'is required, since neither the server nor the id, which is not an ARN, names the region.')
 
 function agreedRegion (own: string | undefined, chosen: string | undefined): string | undefined {
   if (own === undefined || chosen === undefined || own === chosen) return own ?? chosen
@@ -207,38 +115,9 @@ function agreedRegion (own: string | undefined, chosen: string | undefined): str
 }
 
 function checkPartition (own: string, region: string): void {
-  const [, partition] = partitionOf(region)
+  const { partition } = partitionOf(region)
   if (own === partition) return
   throw invalidId(`is not valid: it names the partition '${own}', but the region '${region}' is in '${partition}'.`)
-}
-
-const hasKeys = (headers: Readonly<IncomingHttpHeaders>) =>
-  headerOf(headers, AUTH_TYPE) !== 'apiKey' &&
-  [KEY_ID, SECRET, SESSION].some(name => headerOf(headers, name) !== undefined)
-
-function clientKeys (headers: Readonly<IncomingHttpHeaders>): AwsKeys {
-  const required = (name: string) => {
-    const value = headerOf(headers, name)
-    if (value === undefined) throw invalidHeader(name, 'is required beside the other AWS keys.')
-    return value
-  }
-  return { accessKeyId: required(KEY_ID), secretAccessKey: required(SECRET), sessionToken: headerOf(headers, SESSION) }
-}
-
-/** The server's keys, which were checked unless a function finds them. */
-function toKeysOption (option: BedrockOptions['credentials']): Resolvable<AwsKeys> | undefined {
-  if (typeof option !== 'function') return option
-  return async (call) => {
-    const keys = await option(call)
-    if (keys === undefined || areKeys(keys)) return keys
-    throw internalError(`bedrock({ credentials }) returned something else than ${KEYS}.`)
-  }
-}
-
-function areKeys (value: unknown): value is AwsKeys {
-  if (!isObject(value)) return false
-  const { accessKeyId, secretAccessKey, sessionToken = 'none' } = value
-  return [accessKeyId, secretAccessKey, sessionToken].every(text => typeof text === 'string' && text !== '')
 }
 
 /** A job that has not begun has written nothing. */

@@ -13,6 +13,8 @@ export interface Unsigned {
   readonly origin: string
   /** Percent-encoded once; the signature encodes it a second time, as AWS does. */
   readonly path: string
+  /** Signed as well, with names in lower case. @default {} */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Which service and region a signature is for. */
@@ -21,7 +23,7 @@ export interface SigningScope {
   readonly region: string
 }
 
-/** Returns the headers that prove that the owner of the keys made the request. */
+/** Returns the headers that prove that the owner of the keys made the request, and those that were signed with it. */
 export type Sign = (request: Unsigned, keys: AwsKeys, scope: SigningScope) => Promise<Record<string, string>>
 
 /** Signs as AWS's own signer does, at a given time; with the host among the headers. */
@@ -57,16 +59,16 @@ async function loadSigner (): Promise<Signer> {
   const [{ SignatureV4 }, { Hash }] = await Promise.all([import('@smithy/signature-v4'), import('@smithy/hash-node')])
   const sha256 = Hash.bind(null, 'sha256')
 
-  return async ({ method, origin, path }, keys, { service, region }, date) => {
+  return async ({ method, origin, path, headers = {} }, keys, { service, region }, date) => {
     const { accessKeyId, secretAccessKey, sessionToken } = keys
     const { protocol, hostname, host } = new URL(origin)
     const credentials = { accessKeyId, secretAccessKey, ...sessionToken !== undefined && { sessionToken } }
     const signer = new SignatureV4({ service, region, credentials, sha256 })
     // Without a content type and a body: what is not there cannot differ from what was signed.
-    const { headers } = await signer.sign(
-      { method, protocol, hostname, path, headers: { host } },
+    const signed = await signer.sign(
+      { method, protocol, hostname, path, headers: { ...headers, host } },
       { signingDate: date }
     )
-    return headers
+    return signed.headers
   }
 }

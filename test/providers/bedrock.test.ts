@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import t from 'tap'
 import { bedrock, forwardToProviders, type BedrockOptions } from '../../lib/index.js'
-import { bedrockErrorCode, defineBedrock } from '../../lib/providers/bedrock.js'
+import { awsErrorCode } from '../../lib/providers/aws.js'
+import { defineBedrock } from '../../lib/providers/bedrock.js'
 import { createSigner } from '../../lib/providers/sigv4.js'
 import { isBatch } from '../../schemas/index.js'
 import { ARN, AWS_HEADERS, AWS_KEYS, awsJob, EMPTY_HASH, JOB } from '../fixtures/bedrock.js'
@@ -375,10 +376,10 @@ t.test('every status of a job', async t => {
 })
 
 t.test('the kind of an error', async t => {
-  const code = (header: string) => bedrockErrorCode({ 'x-amzn-errortype': header })
+  const code = (header: string) => awsErrorCode({ 'x-amzn-errortype': header })
   t.equal(code('ConflictException:http://internal.amazon.com/coral/com.amazon.bedrock/'), 'ConflictException')
   t.equal(code('ThrottlingException'), 'ThrottlingException')
   t.equal(code('com.amazonaws.bedrock#ValidationException'), 'ValidationException')
   t.equal(code(':'), undefined)
-  t.equal(bedrockErrorCode({}), undefined)
+  t.equal(awsErrorCode({}), undefined)
 })
