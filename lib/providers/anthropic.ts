@@ -4,6 +4,7 @@ import { headerOf } from '../headers.js'
 import { isObject } from '../is-object.js'
 import { bearerToken, type Auth } from './auth.js'
 import { defineProvider } from './define-provider.js'
+import type { MappedBatch } from './definition.js'
 import { SEGMENT_ID } from './ids.js'
 import { endTimestamp, stringOrNull, unixSeconds } from './parse-fields.js'
 import { get, post } from './requests.js'
@@ -11,13 +12,13 @@ import { get, post } from './requests.js'
 /** A key, sent as `x-api-key`, or what is sent as Bearer. */
 export type AnthropicCredential = string | { readonly token: string }
 
-const VERSION = 'anthropic-version'
+export const VERSION = 'anthropic-version'
 const BETA = 'anthropic-beta'
-const WORKSPACE = 'anthropic-workspace-id'
+export const WORKSPACE = 'anthropic-workspace-id'
 
 /** Each credential with the version that the official package sends beside it: 0.137 keys, 1.12 Bearer. */
 const VERSION_FOR_KEY = '2023-06-01'
-const VERSION_FOR_BEARER = '2026-10-21'
+export const VERSION_FOR_BEARER = '2026-10-21'
 
 const version = (description: string) =>
   Type.String({ maxLength: 10, pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', description })
@@ -35,37 +36,27 @@ export const anthropicAuth: Auth<AnthropicCredential> = {
     : { authorization: `Bearer ${credential.token}`, [VERSION]: headers[VERSION] ?? VERSION_FOR_BEARER }
 }
 
-/** Anthropic's Message Batches. `apiKey` is sent as `x-api-key`. @throws FST_BATCH_CANCEL_INVALID_OPTION */
-export const anthropic = defineProvider({
-  name: 'anthropic',
-  source: { package: '@anthropic-ai/sdk', version: '1.12.0', document: 'Anthropic API reference, Message Batches' },
-  baseUrl: 'https://api.anthropic.com/v1',
-  auth: anthropicAuth,
-  id: SEGMENT_ID,
-  cancel: post('/messages/batches/{id}/cancel'),
-  retrieve: get('/messages/batches/{id}'),
-  headers: {
-    'x-api-key': Type.String({
-      maxLength: 512,
-      pattern: '^[\\x21-\\x7e]+$',
-      description: 'The key for Anthropic; it takes precedence over `Authorization`.'
-    }),
-    [`x-portkey-${VERSION}`]: version('The version of Anthropic\'s API, a date.'),
-    [VERSION]: version('The same, under Anthropic\'s own name.'),
-    [`x-portkey-${BETA}`]: text('The beta features of Anthropic to use, separated by commas.'),
-    [BETA]: text('The same, under Anthropic\'s own name.'),
-    [WORKSPACE]: Type.String({
-      maxLength: 256,
-      pattern: '^[\\x21-\\x7e]+$',
-      description: 'The workspace at Anthropic, for a credential that spans several.'
-    })
-  },
-  accountHeaders: [WORKSPACE],
-  sends: {
-    [VERSION]: [`x-portkey-${VERSION}`, VERSION],
-    [BETA]: [`x-portkey-${BETA}`, BETA],
-    [WORKSPACE]: [WORKSPACE]
-  },
+/** The headers of Anthropic's own API, and of its API on AWS. */
+export const ANTHROPIC_HEADERS = {
+  [`x-portkey-${VERSION}`]: version('The version of Anthropic\'s API, a date.'),
+  [VERSION]: version('The same, under Anthropic\'s own name.'),
+  [`x-portkey-${BETA}`]: text('The beta features of Anthropic to use, separated by commas.'),
+  [BETA]: text('The same, under Anthropic\'s own name.'),
+  [WORKSPACE]: Type.String({
+    maxLength: 256,
+    pattern: '^[\\x21-\\x7e]+$',
+    description: 'The workspace at Anthropic, for a credential that spans several; required on AWS.'
+  })
+}
+
+/** Upstream headers, and the request headers that they come from. */
+export const ANTHROPIC_SENDS = {
+  [VERSION]: [`x-portkey-${VERSION}`, VERSION],
+  [BETA]: [`x-portkey-${BETA}`, BETA]
+}
+
+/** How a message batch is read. */
+export const MESSAGE_BATCH: MappedBatch = {
   status: ({ type, ...batch }) => type === 'message_batch' ? statusOf(batch) : undefined,
   fields: (batch, { status, batchId }) => ({
     endpoint: '/v1/messages',
@@ -81,6 +72,28 @@ export const anthropic = defineProvider({
     ...endTimestamp(status, batch['ended_at']),
     request_counts: toRequestCounts(toCounts(batch['request_counts']))
   })
+}
+
+/** Anthropic's Message Batches. `apiKey` is sent as `x-api-key`. @throws FST_BATCH_CANCEL_INVALID_OPTION */
+export const anthropic = defineProvider({
+  name: 'anthropic',
+  source: { package: '@anthropic-ai/sdk', version: '1.12.0', document: 'Anthropic API reference, Message Batches' },
+  baseUrl: 'https://api.anthropic.com/v1',
+  auth: anthropicAuth,
+  id: SEGMENT_ID,
+  cancel: post('/messages/batches/{id}/cancel'),
+  retrieve: get('/messages/batches/{id}'),
+  headers: {
+    'x-api-key': Type.String({
+      maxLength: 512,
+      pattern: '^[\\x21-\\x7e]+$',
+      description: 'The key for Anthropic; it takes precedence over `Authorization`.'
+    }),
+    ...ANTHROPIC_HEADERS
+  },
+  accountHeaders: [WORKSPACE],
+  sends: { ...ANTHROPIC_SENDS, [WORKSPACE]: [WORKSPACE] },
+  ...MESSAGE_BATCH
 })
 
 interface Counts {

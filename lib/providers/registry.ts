@@ -1,6 +1,7 @@
 import { anthropic } from './anthropic.js'
 import { azureAI, azureOpenAI } from './azure.js'
 import { bedrock } from './bedrock.js'
+import { claudePlatformAWS } from './claude-platform-aws.js'
 import { cohere } from './cohere.js'
 import * as compatible from './compatible.js'
 import { google } from './google.js'
@@ -29,6 +30,7 @@ export const providerFactories = {
   'azure-openai': azureOpenAI,
   'azure-ai': azureAI,
   anthropic,
+  'claude-platform-aws': claudePlatformAWS,
   bedrock,
   'vertex-ai': vertex,
   google,

@@ -92,7 +92,7 @@ t.test('options that cannot work', async t => {
 t.test('an option that is present but undefined is refused', async t => {
   const names = [
     'baseUrl', 'apiKey', 'credentials', 'serviceAccount', 'entraToken', 'region', 'project', 'projectId', 'spaceId',
-    'resourceName', 'apiVersion'
+    'resourceName', 'apiVersion', 'workspace', 'workspaceId'
   ]
   for (const [name, factory] of factories) {
     let refused = 0
