@@ -41,6 +41,7 @@ export {
 export { anthropic, type AnthropicCredential } from './providers/anthropic.js'
 export type { AwsCredential, AwsOptions } from './providers/aws.js'
 export { azureAI, azureOpenAI, type AzureCredential, type AzureOptions } from './providers/azure.js'
+export { bedrockOpenAI } from './providers/bedrock-openai.js'
 export { bedrock, type BedrockCredential, type BedrockOptions } from './providers/bedrock.js'
 export { claudePlatformAWS, type ClaudePlatformAWSOptions } from './providers/claude-platform-aws.js'
 export { cohere } from './providers/cohere.js'

@@ -1,5 +1,6 @@
 import { anthropic } from './anthropic.js'
 import { azureAI, azureOpenAI } from './azure.js'
+import { bedrockOpenAI } from './bedrock-openai.js'
 import { bedrock } from './bedrock.js'
 import { claudePlatformAWS } from './claude-platform-aws.js'
 import { cohere } from './cohere.js'
@@ -32,6 +33,7 @@ export const providerFactories = {
   anthropic,
   'claude-platform-aws': claudePlatformAWS,
   bedrock,
+  'bedrock-openai': bedrockOpenAI,
   'vertex-ai': vertex,
   google,
   'mistral-ai': mistral,
