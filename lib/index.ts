@@ -46,6 +46,7 @@ export { bedrock, type BedrockCredential, type BedrockOptions } from './provider
 export { claudePlatformAWS, type ClaudePlatformAWSOptions } from './providers/claude-platform-aws.js'
 export { cohere } from './providers/cohere.js'
 export * from './providers/compatible.js'
+export { databricks, type DatabricksOptions } from './providers/databricks.js'
 export { google } from './providers/google.js'
 export type { ServiceAccount } from './providers/google-token.js'
 export { mistral } from './providers/mistral.js'

@@ -3,7 +3,7 @@ import type { Batch, BatchRequestCounts, BatchStatus } from '../../schemas/batch
 import { isObject } from '../is-object.js'
 import { headerKey } from './auth.js'
 import { defineProvider, statusIn } from './define-provider.js'
-import { endTimestamp, isEmptyBody, stringOrNull, unixSeconds } from './parse-fields.js'
+import { endTimestamp, isEmptyBody, parseCount, stringOrNull, unixSeconds } from './parse-fields.js'
 import { get, post } from './requests.js'
 
 const KEY = 'x-goog-api-key'
@@ -58,9 +58,9 @@ const stringIn = (value: unknown, key: string) => isObject(value) ? stringOrNull
 function toCounts (stats: unknown): BatchRequestCounts | null {
   if (!isObject(stats)) return null
   const { requestCount, successfulRequestCount, failedRequestCount } = stats
-  const total = googleCount(requestCount)
+  const total = parseCount(requestCount)
   if (total === undefined) return null
-  return { total, completed: googleCount(successfulRequestCount) ?? 0, failed: googleCount(failedRequestCount) ?? 0 }
+  return { total, completed: parseCount(successfulRequestCount) ?? 0, failed: parseCount(failedRequestCount) ?? 0 }
 }
 
 const STATES: Readonly<Record<string, BatchStatus>> = {
@@ -90,7 +90,3 @@ export function googleErrors (value: unknown): NonNullable<Batch['errors']> | nu
   const data = [{ code: typeof code === 'number' ? String(code) : null, message, param: null, line: null }]
   return { object: 'list', data }
 }
-
-/** Google sends 64-bit integers as strings and leaves out those that are 0; a negative one means unknown. */
-export const googleCount = (value: unknown): number | undefined =>
-  /^\d{1,15}$/.test(String(value)) ? Number(value) : undefined

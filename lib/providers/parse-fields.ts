@@ -59,6 +59,10 @@ export function endTimestamp (
   return Object.hasOwn(END, status) ? { [END[status as keyof typeof END]]: unixSeconds(time) } : {}
 }
 
+/** A whole number, as a number or, as Google's APIs write those of 64 bits, a string; a negative one means unknown. */
+export const parseCount = (value: unknown): number | undefined =>
+  /^\d{1,15}$/.test(String(value)) ? Number(value) : undefined
+
 /** Counts of requests; `null` unless all three are whole numbers. */
 export function requestCounts (total: unknown, completed: unknown, failed: unknown): BatchRequestCounts | null {
   const counts = { total, completed, failed }

@@ -5,6 +5,7 @@ import { bedrock } from './bedrock.js'
 import { claudePlatformAWS } from './claude-platform-aws.js'
 import { cohere } from './cohere.js'
 import * as compatible from './compatible.js'
+import { databricks } from './databricks.js'
 import { google } from './google.js'
 import { mistral } from './mistral.js'
 import type { Provider, UnsupportedProvider } from './provider.js'
@@ -43,7 +44,8 @@ export const providerFactories = {
   'novita-ai': compatible.novita,
   ppio: compatible.ppio,
   digitalocean: compatible.digitalocean,
-  watsonx
+  watsonx,
+  databricks
 }
 
 type BuiltIn = keyof typeof providerFactories

@@ -8,9 +8,11 @@ import { bearerToken, type Auth } from './auth.js'
 import { defineProvider } from './define-provider.js'
 import type { OptionConflict, PlaceInput } from './definition.js'
 import { createTokens, type ServiceAccount } from './google-token.js'
-import { googleCount, googleErrors, googleStatus } from './google.js'
+import { googleErrors, googleStatus } from './google.js'
 import { matching, resolvable } from './option-rules.js'
-import { endTimestamp, isEmptyBody, metadataOrNull, stringOrNull, unixSeconds } from './parse-fields.js'
+import {
+  endTimestamp, isEmptyBody, metadataOrNull, parseCount, stringOrNull, unixSeconds
+} from './parse-fields.js'
 import type { ProviderOptions, Resolvable } from './provider.js'
 import { get, post } from './requests.js'
 
@@ -247,7 +249,7 @@ function outputOf (info: unknown): string | null {
 
 function toCounts (stats: unknown): BatchRequestCounts | null {
   if (!isObject(stats)) return null
-  const completed = googleCount(stats['successfulCount']) ?? 0
-  const failed = googleCount(stats['failedCount']) ?? 0
-  return { total: completed + failed + (googleCount(stats['incompleteCount']) ?? 0), completed, failed }
+  const completed = parseCount(stats['successfulCount']) ?? 0
+  const failed = parseCount(stats['failedCount']) ?? 0
+  return { total: completed + failed + (parseCount(stats['incompleteCount']) ?? 0), completed, failed }
 }
