@@ -59,6 +59,28 @@ t.test('an object of three fields', async t => {
   t.equal(read({ id: 'batch_1', object: 'batch' }), undefined, 'without a status it says nothing')
 })
 
+t.test('an accepted cancel that shows no status is resolved by a read', async t => {
+  // As Bella-Queue documents it: the time of a change is in `expired_at`, in milliseconds.
+  const bella = {
+    id: 'batch_1',
+    object: 'batch',
+    endpoint: '/v1/chat/completions',
+    input_file_id: 'file-1',
+    completion_window: '24h',
+    created_at: 1_762_928_558_649,
+    expired_at: 1_763_014_958_648,
+    request_counts: { total: 121, completed: 0, failed: 0 }
+  }
+  const upstream = await startUpstream(t, ({ method }) =>
+    ({ body: method === 'GET' ? { success: true, data: { ...bella, status: 'Canceling' } } : bella }))
+  const forward = forwardToProviders({ providers: { openai: openai({ baseUrl: upstream.url }) } })
+  const app = await buildWithoutPauses(t, { defaultProvider: 'openai', forward })
+  const response = await cancel(app, { headers: BEARER })
+  t.match(response, { statusCode: 200, headers: { 'x-batch-source': 'retrieved' } })
+  t.match(response.json(), { status: 'cancelling', created_at: 1_762_928_559, expired_at: 1_763_014_959 })
+  t.strictSame(upstream.requests.map(({ method }) => method), ['POST', 'GET'])
+})
+
 t.test('the times of a batch with an unknown status say what became of it, the end first', async t => {
   const time = 1_767_323_045
   const statusOf = (times: object) => read({ id: 'batch_1', object: 'batch', status: 'succeeded', ...times })?.status
