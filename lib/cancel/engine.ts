@@ -4,13 +4,14 @@ import {
 import { onAbort } from '../on-abort.js'
 import { checkForwarder, type CheckedBatch } from '../forwarder/check-forwarder.js'
 import { createCall, endCall } from '../forwarder/lifetime.js'
-import type { BatchCall, BatchForwarder } from '../forwarder/types.js'
+import type { Batch, BatchCall, BatchForwarder } from '../forwarder/types.js'
 import { MAX_ATTEMPTS } from './backoff.js'
 import { asAccepted, isTerminal, type BatchSource, type CancelledBatch } from './batch-state.js'
 import { cancelBatch } from './cancel-batch.js'
 import { withTimeout, type Clock } from './clock.js'
 import { Deadline } from './deadline.js'
 import { logError, type CallLog, type CancelOperation, type Progress } from './operation.js'
+import { isOverdue } from './overdue.js'
 import { createPollers, type Pollers, type WaitResult } from './poller.js'
 import { retrieveBatch } from './read-batch.js'
 
@@ -44,6 +45,8 @@ export interface EngineCall extends Omit<BatchCall, 'signal'> {
 
 export interface EngineResult extends CancelledBatch, Progress {
   readonly call: BatchCall
+  /** Whether the batch is `cancelling` for longer than its provider documents. */
+  readonly overdue: boolean
   /** Milliseconds after which the batch should be read again, if a wait ended before the batch did. */
   readonly retryAfter?: number | undefined
 }
@@ -67,7 +70,7 @@ type ToResult = (seen: CheckedBatch, source: BatchSource, accepted: boolean) => 
 
 export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOptions): Engine {
   const checked = checkForwarder(forwarder)
-  const pollers = checked.retrieve && createPollers({ retrieve: checked.retrieve, clock })
+  const pollers = checked.retrieve && createPollers({ retrieve: checked.retrieve, clock, isOverdue: isOverdueNow })
   const inFlight = new Set<BatchCall>()
   let closed = false
   let notifySettled = () => {}
@@ -116,11 +119,16 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
       if (waited?.seen !== undefined) result = toResult(waited.seen, 'retrieved', result.accepted)
       const { batch, json, headers, source, accepted } = result
       const { attempts, reads } = progress
-      return { batch, json, headers, source, accepted, attempts, reads, call, retryAfter: waited?.retryAfter }
+      const overdue = isOverdueNow(call, batch)
+      return { batch, json, headers, source, accepted, attempts, reads, overdue, call, retryAfter: waited?.retryAfter }
     } catch (error) {
       if (error instanceof BatchCancelError || error instanceof ProviderError) Object.assign(error, progress)
       throw error
     }
+  }
+
+  function isOverdueNow ({ provider }: BatchCall, batch: Batch): boolean {
+    return isOverdue(batch, forwarder.providers?.get(provider)?.cancellingTime, clock.date())
   }
 
   function endOperation (call: BatchCall): void {

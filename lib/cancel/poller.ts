@@ -1,7 +1,7 @@
 import { ProviderError } from '../errors.js'
 import type { CheckedBatch } from '../forwarder/check-forwarder.js'
 import { createCall, endCall } from '../forwarder/lifetime.js'
-import type { BatchCall } from '../forwarder/types.js'
+import type { Batch, BatchCall } from '../forwarder/types.js'
 import { retryAfterMs } from './backoff.js'
 import { isTerminal } from './batch-state.js'
 import { withTimeout, type Clock } from './clock.js'
@@ -55,9 +55,11 @@ const ENDED: Wait = {
 export interface PollersOptions {
   readonly retrieve: (call: BatchCall) => Promise<CheckedBatch>
   readonly clock: Clock
+  /** Whether a batch is `cancelling` for longer than its provider documents. */
+  readonly isOverdue: (call: BatchCall, batch: Batch) => boolean
 }
 
-export function createPollers ({ retrieve, clock }: PollersOptions): Pollers {
+export function createPollers ({ retrieve, clock, isOverdue }: PollersOptions): Pollers {
   const pollers = new Map<string | symbol, Poller>()
   let closed = false
 
@@ -71,7 +73,7 @@ export function createPollers ({ retrieve, clock }: PollersOptions): Pollers {
   function start (id: string | symbol, call: BatchCall, log: CallLog): Poller {
     // Another poller may have taken its place while its last read was in progress.
     const onEnd = () => { if (pollers.get(id) === poller) pollers.delete(id) }
-    const poller = createPoller({ retrieve, clock, call, log, onEnd })
+    const poller = createPoller({ retrieve, clock, isOverdue, call, log, onEnd })
     pollers.set(id, poller)
     return poller
   }
@@ -104,13 +106,14 @@ interface PollerOptions extends PollersOptions {
 }
 
 /** Reads one batch in growing intervals for as long as there are waiters. */
-function createPoller ({ retrieve, clock, call: firstCall, log, onEnd }: PollerOptions): Poller {
+function createPoller ({ retrieve, clock, isOverdue, call: firstCall, log, onEnd }: PollerOptions): Poller {
   // A call of its own, since the poller may outlive the call of its first waiter.
   const call = createCall(firstCall)
   const waiters = new Set<Waiter>()
   const intervals = pollIntervals()
   let seen: CheckedBatch | undefined
   let reads = 0
+  let warned = false
   let interval = 0
   /** From when on the batch may be read ahead of schedule. */
   let earliest = 0
@@ -170,6 +173,7 @@ function createPoller ({ retrieve, clock, call: firstCall, log, onEnd }: PollerO
     try {
       seen = await withTimeout(retrieve(call), READ_TIMEOUT_MS, clock, () => new Error('The read took too long.'))
       reads++
+      warnIfOverdue(seen.batch)
       return { isLast: isTerminal(seen.batch), requested: retryAfterMs(seen.headers, clock.date()) }
     } catch (error) {
       if (waiters.size > 0) logError(log, 'warn', call.headers, error, 'reading the batch failed while a client waits for it')
@@ -179,6 +183,13 @@ function createPoller ({ retrieve, clock, call: firstCall, log, onEnd }: PollerO
         requested: retryAfterMs(error.headers, clock.date())
       }
     }
+  }
+
+  function warnIfOverdue (batch: Batch): void {
+    if (warned || !isOverdue(call, batch)) return
+    warned = true
+    const { provider, batchId } = call
+    log.warn({ provider, batchId, cancellingSince: toDate(batch.cancelling_at) }, OVERDUE)
   }
 
   function end (): void {
@@ -191,6 +202,11 @@ function createPoller ({ retrieve, clock, call: firstCall, log, onEnd }: PollerO
 
   return { add, end }
 }
+
+const OVERDUE = 'the batch is cancelling for longer than its provider documents'
+
+/** @param unixSeconds a time that made a batch overdue, so there is one */
+const toDate = (unixSeconds: Batch['cancelling_at']) => new Date((unixSeconds as number) * 1000).toISOString()
 
 function * pollIntervals (): Generator<number, never> {
   yield * POLL_INTERVALS_MS

@@ -43,6 +43,11 @@ export interface ProviderTraits {
   readonly idDescription?: string
   /** The request headers that only this provider reads, in lower case, each with the schema of its value. */
   readonly headers?: Readonly<Record<string, TSchema>>
+  /**
+   * How long a batch is `cancelling` at most, in milliseconds, if the provider documents it. A batch that takes longer
+   * is logged and reported as overdue.
+   */
+  readonly cancellingTime?: number
 }
 
 /**

@@ -1,5 +1,5 @@
 import {
-  checkOptions, FUNCTION, invalidOption, OBJECT, optionName, STRING, STRINGS, type Rule, type Rules
+  checkOptions, FUNCTION, invalidOption, milliseconds, OBJECT, optionName, STRING, STRINGS, type Rule, type Rules
 } from '../check-options.js'
 import { isProviderName } from '../forwarder/check-call.js'
 import { isObject } from '../is-object.js'
@@ -35,6 +35,7 @@ const DEFINITION_RULES: Rules = {
   domains: STRINGS,
   place: FUNCTION,
   id: GRAMMAR,
+  cancellingTime: milliseconds(1),
   auth: AUTH,
   cancel: TEMPLATE,
   retrieve: TEMPLATE,

@@ -4,6 +4,9 @@ import { openaiCompatible, type OpenAICompatibleDefinition } from './openai-comp
 
 const text = (description: string) => Type.String({ maxLength: 256, pattern: '^[\\x21-\\x7e]+$', description })
 
+/** "Up to 10 minutes", in the words of OpenAI's API reference, and of those who follow it to the letter. */
+const TEN_MINUTES_MS = 600_000
+
 const JSON_TYPE = { 'content-type': 'application/json' }
 
 /** OpenAI, or with a `baseUrl` any server that speaks its batch API. @throws FST_BATCH_CANCEL_INVALID_OPTION */
@@ -22,6 +25,7 @@ export const openai = openaiCompatible({
     'openai-project': ['x-portkey-openai-project'],
     'openai-beta': ['x-portkey-openai-beta', 'openai-beta']
   },
+  cancellingTime: TEN_MINUTES_MS,
   source: { package: 'openai', version: '6.49.0', document: 'OpenAI API reference, Cancel batch' }
 })
 
@@ -82,7 +86,8 @@ export const morph = documented('Morph, Batch API', {
 /** Times are RFC 3339 dates, and there is no `expires_at`. */
 export const voyage = documented('docs.voyageai.com/reference/cancel-batch and list-batches', {
   name: 'voyage',
-  baseUrl: 'https://api.voyageai.com/v1'
+  baseUrl: 'https://api.voyageai.com/v1',
+  cancellingTime: TEN_MINUTES_MS
 })
 
 /** Its older host, `https://api.studio.nebius.com/v1`, is a base URL, too. Batches lack times and errors. */

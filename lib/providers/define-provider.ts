@@ -50,7 +50,7 @@ export function defineProvider<O extends ProviderOptions = ProviderOptions, C = 
 /** What all providers of a definition have in common. */
 function commonParts<O, C, P> (definition: ProviderDefinition<O, C, P>) {
   const { name, source, id, headers = {}, accountHeaders = [], auth, sends = {}, requestHeaders = {} } = definition
-  const { reservedHeaders = [], errorCode } = definition
+  const { reservedHeaders = [], errorCode, cancellingTime } = definition
   return {
     name,
     source,
@@ -64,7 +64,8 @@ function commonParts<O, C, P> (definition: ProviderDefinition<O, C, P>) {
     request: requestBuilder(definition),
     authorize: auth.toHeaders,
     read: 'read' in definition ? definition.read : mappedRead(definition),
-    ...errorCode !== undefined && { errorCode }
+    ...errorCode !== undefined && { errorCode },
+    ...cancellingTime !== undefined && { cancellingTime }
   }
 }
 

@@ -56,6 +56,8 @@ export interface ProviderBasics<O, C, P> {
   readonly place?: (input: PlaceInput, options: O) => P
   /** The grammar of its ids; the route checks each id against it. */
   readonly id: IdGrammar
+  /** How long a batch is `cancelling` at most, in milliseconds, as `source` documents it. @default not known */
+  readonly cancellingTime?: number
   readonly auth: Auth<C, O, P>
   /** The two requests, such as `post('/batches/{id}/cancel')`. */
   readonly cancel: RequestTemplate | ((target: Target<P>) => RequestTemplate)

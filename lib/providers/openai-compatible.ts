@@ -1,6 +1,6 @@
 import type { TSchema } from '@sinclair/typebox'
 import type { BatchStatus } from '../../schemas/batch.js'
-import { checkOptions, OBJECT, STRING, type Rules } from '../check-options.js'
+import { checkOptions, milliseconds, OBJECT, STRING, type Rules } from '../check-options.js'
 import { bearer } from './auth.js'
 import { defineProvider } from './define-provider.js'
 import type { ProviderFactory } from './definition.js'
@@ -23,6 +23,8 @@ export interface OpenAICompatibleDefinition {
   readonly statuses?: Readonly<Record<string, BatchStatus>>
   /** @default letters, digits and `_ . : = ~ + -` */
   readonly id?: IdGrammar
+  /** How long a batch is `cancelling` at most, in milliseconds, as `source` documents it. @default not known */
+  readonly cancellingTime?: number
   /** The member of a batch that has its id. @default `id`, else `batch_id` */
   readonly batchIdField?: string
   /** Upstream headers that are sent with every request. @default {} */
@@ -44,6 +46,7 @@ const RULES: Rules = {
   cancelMethod: { test: value => value === 'POST' || value === 'DELETE', expected: '\'POST\' or \'DELETE\'' },
   statuses: OBJECT,
   id: OBJECT,
+  cancellingTime: milliseconds(1),
   batchIdField: STRING,
   requestHeaders: OBJECT,
   headers: OBJECT,

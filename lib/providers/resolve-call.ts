@@ -144,11 +144,14 @@ const toServed = (provider: Provider): Served => {
 }
 
 /** Only what may be known: a provider holds the server's credential. */
-const toTraits = ({ unsupported, id, idDescription, headers }: Provider | UnsupportedProvider): ProviderTraits => ({
+const toTraits = (
+  { unsupported, id, idDescription, headers, cancellingTime }: Provider | UnsupportedProvider
+): ProviderTraits => ({
   ...unsupported !== undefined && { unsupported },
   ...id !== undefined && { id },
   ...idDescription !== undefined && { idDescription },
-  headers: { ...COMMON_HEADERS, ...headers }
+  headers: { ...COMMON_HEADERS, ...headers },
+  ...cancellingTime !== undefined && { cancellingTime }
 })
 
 function refuseHeaders (headers: BatchCall['headers'], names: readonly string[]): void {

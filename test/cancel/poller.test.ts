@@ -1,4 +1,5 @@
 import t from 'tap'
+import { isOverdue } from '../../lib/cancel/overdue.js'
 import { createPollers, type WaitResult } from '../../lib/cancel/poller.js'
 import { ProviderError, unreachable } from '../../lib/errors.js'
 import type { CheckedBatch } from '../../lib/forwarder/check-forwarder.js'
@@ -28,7 +29,7 @@ function pollersOver (steps: Step[], keyOf: (call: BatchCall) => string | undefi
     if (step === 'silence') return await new Promise(() => {})
     return typeof step === 'string' ? checked(step) : checked(step.status, step.headers)
   }
-  const pollers = createPollers({ retrieve, clock })
+  const pollers = createPollers({ retrieve, clock, isOverdue: () => false })
   const ends: Array<{ result: WaitResult, at: number }> = []
   const wait = (ms: number, call = callOf()) => {
     const { result, stop } = pollers.wait(call, keyOf(call), ms, LOG)
@@ -192,7 +193,11 @@ t.test('nothing is read for a wait that was stopped', async t => {
 t.test('a poller that is abandoned while it reads does not disturb the next', async t => {
   let respond = (_read: CheckedBatch) => {}
   const clock = manualClock()
-  const pollers = createPollers({ retrieve: () => new Promise(resolve => { respond = resolve }), clock })
+  const pollers = createPollers({
+    retrieve: () => new Promise(resolve => { respond = resolve }),
+    clock,
+    isOverdue: () => false
+  })
   const { stop } = pollers.wait(callOf(), 'one', 60_000, LOG)
   await clock.advance(1000)
   stop()
@@ -215,4 +220,46 @@ t.test('a wait that starts late is not given what was read before it', async t =
   await clock.advance(2000)
   t.match(ends, [{ at: 2500, result: { seen: undefined } }])
   t.equal(ends.length, 1)
+})
+
+t.test('a batch that is overdue is logged once, with the time since when', async t => {
+  const clock = manualClock()
+  const since = clock.date() / 1000
+  const lines: object[] = []
+  const log = { ...LOG, warn: (details: object, msg: string) => { lines.push({ ...details, msg }) } }
+  const pollers = createPollers({
+    clock,
+    retrieve: async () => {
+      const read = batch({ cancelling_at: since })
+      return { batch: read, json: JSON.stringify(read), headers: {} }
+    },
+    isOverdue: (_call, read) => isOverdue(read, 600_000, clock.date())
+  })
+  pollers.wait(callOf(), 'one', 1_200_000, log)
+  pollers.wait(callOf(), 'one', 1_200_000, log)
+  await clock.advance(600_000)
+  t.strictSame(lines, [], 'within the documented time')
+  await clock.advance(600_000)
+  const line = {
+    provider: 'x',
+    batchId: 'batch_1',
+    cancellingSince: '2023-11-14T22:13:20.000Z',
+    msg: 'the batch is cancelling for longer than its provider documents'
+  }
+  t.strictSame(lines, [line])
+
+  pollers.wait(callOf(), 'two', 60_000, log)
+  await clock.advance(60_000)
+  t.strictSame(lines, [line, line], 'and once more by another poller')
+})
+
+t.test('the wall clock says how old a batch is', async t => {
+  const clock = manualClock()
+  const seen = { status: 'cancelling', cancelling_at: clock.date() / 1000 } as const
+  const overdue = () => isOverdue(seen, 600_000, clock.date())
+  t.notOk(overdue())
+  clock.setWallClock(600_001)
+  t.ok(overdue())
+  clock.setWallClock(-600_001)
+  t.notOk(overdue())
 })

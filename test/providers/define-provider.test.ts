@@ -130,6 +130,16 @@ t.test('a client adds no header that the definition reserves', async t => {
   t.match(upstream.requests, [{ headers: { 'x-acme-debug': undefined, 'x-team': 'red' } }])
 })
 
+t.test('how long a cancel takes at most is one of the traits, for providers that document it', async t => {
+  const acme = { name: 'acme', baseUrl: 'https://api.acme.example', cancellingTime: 1000 }
+  const forward = forwardToProviders({
+    providers: { ...builtIn, job: defineProvider({ ...ACME, cancellingTime: 500 })(), compatible: openaiCompatible(acme, {}) }
+  })
+  const times = [...forward.providers].flatMap(([name, { cancellingTime }]) =>
+    cancellingTime === undefined ? [] : [[name, cancellingTime]])
+  t.strictSame(times, [['openai', 600_000], ['voyage', 600_000], ['job', 500], ['compatible', 1000]])
+})
+
 t.test('a path is filled with the id and the place, each as one segment', async t => {
   t.equal(fillPath('/a/{id}/b/{region}?x={id}', { id: 'a/b', region: 'ü.' }), '/a/a%2Fb/b/%C3%BC.?x=a%2Fb')
   t.throws(() => fillPath('/a/{id}', {}), { code: 'internal_error' })
@@ -181,6 +191,7 @@ t.test('a definition that cannot work', async t => {
   refuse({ baseUrl: 'acme.example' }, /^defineProvider\(\{ baseUrl \}\) must be a function or an http or https URL/)
   refuse({ baseUrl: () => 'https://a' }, /^defineProvider\(\{ domains \}\) must list the provider's hosts/)
   refuse({ id: /x/ }, /^defineProvider\(\{ id \}\) must be an object with a pattern \(a regular expression\) and/)
+  refuse({ cancellingTime: '10 min' }, /^defineProvider\(\{ cancellingTime \}\) must be whole milliseconds from 1 to/)
   refuse({ id: undefined }, /^defineProvider\(\{ id \}\) must be an object with a pattern/)
   refuse({ auth: 'bearer' }, /^defineProvider\(\{ auth \}\) must be made by bearer\(\) or headerKey\(\), or/)
   refuse({ cancel: get('jobs/{id}') }, /^defineProvider\(\{ cancel \}\) must be a request such as post/)
@@ -221,6 +232,7 @@ t.test('a server that speaks OpenAI\'s API', async t => {
   refuse({ cancelMethod: 'PATCH' }, 'openaiCompatible({ cancelMethod }) must be \'POST\' or \'DELETE\'.')
   refuse({ baseURL: 'x' }, /^Unknown option 'baseURL' in openaiCompatible\(\)\. Did you mean 'baseUrl'\?/)
   refuse({ baseUrl: 'ftp://x' }, /^defineProvider\(\{ baseUrl \}\) must be a function or an http or https URL/)
+  refuse({ cancellingTime: 0 }, /^openaiCompatible\(\{ cancellingTime \}\) must be whole milliseconds from 1 to/)
   refuse({ id: 'batch_.*' }, 'openaiCompatible({ id }) must be an object.')
   t.strictSame(del('/x'), { method: 'DELETE', path: '/x' })
 })
