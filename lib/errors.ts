@@ -124,6 +124,20 @@ export class ProviderError extends Error {
 /** Either error that a call can end with. */
 export type CallError = BatchCancelError | ProviderError
 
+export const isCallError = (error: unknown): error is CallError =>
+  error instanceof BatchCancelError || error instanceof ProviderError
+
+/** The `code` of the response to an error; `null` for a 4xx to which the provider gave none. */
+export function codeOf (error: CallError): string | null {
+  if (error instanceof BatchCancelError) return error.code
+  return error.details.code ?? defaultCode(error.statusCode)
+}
+
+function defaultCode (status: number): string | null {
+  if (status === 404) return 'batch_not_found'
+  return status >= 500 ? 'upstream_error' : null
+}
+
 export const invalidHeader = (header: string, problem: string) =>
   new BatchCancelError('invalid_header', `Header '${header}' ${problem}`, { param: header })
 

@@ -17,7 +17,9 @@ export {
   BatchCancelError, ERROR_STATUS, FST_BATCH_CANCEL_CLOSED, FST_BATCH_CANCEL_INVALID_OPTION, ProviderError,
   type BatchCancelErrorOptions, type ErrorCode, type ErrorDetails, type FailureOutcome
 } from './errors.js'
-export { CALL_CHANNEL, type CallReport } from './diagnostics.js'
+export {
+  CALL_CHANNEL, type CallEnd, type CallMessage, type CallOperation, type CallReport, type CallStart, type PublishedError
+} from './diagnostics.js'
 export { forwardToProviders } from './providers/forward.js'
 export type { ForwardOptions } from './providers/forward-options.js'
 export { builtIn, providerFactories } from './providers/registry.js'

@@ -13,7 +13,8 @@ const MAX_BODY_BYTES = 16 * 1024
 async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOptions): Promise<void> {
   const settings = readOptions(options)
   const { schema, onRequest = [], ...hostOptions } = settings.routeOptions
-  const { onRequest: checkRequest, cancel, retrieve, endWaits } = createHandlers(settings)
+  const hostHooks = [onRequest].flat()
+  const { cancel, retrieve, endWaits } = createHandlers(settings)
   const schemas = operationSchemas(settings, schema)
 
   for (const named of NAMED_SCHEMAS) if (fastify.getSchema(named.$id as string) === undefined) fastify.addSchema(named)
@@ -27,17 +28,22 @@ async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOpti
   const routeOptions = {
     bodyLimit: Math.min(fastify.initialConfig.bodyLimit as number, MAX_BODY_BYTES),
     ...hostOptions,
-    onRequest: [...[onRequest].flat(), checkRequest],
     // The schemas document the routes. Calls are checked when they are read, in the order of the contract; the host's
     // compilers would coerce or strip headers that are passed on, and drop or round fields of a batch.
     validatorCompiler: () => () => true,
     serializerCompiler: () => JSON.stringify
   }
-  fastify.post<BatchRoute>('/v1/batches/:id/cancel', { ...routeOptions, ...cancel, schema: schemas.cancel })
+  fastify.post<BatchRoute>('/v1/batches/:id/cancel', {
+    ...routeOptions,
+    ...cancel,
+    onRequest: [...hostHooks, cancel.onRequest],
+    schema: schemas.cancel
+  })
   if (!settings.retrieve) return
   fastify.get<BatchRoute>('/v1/batches/:id', {
     ...routeOptions,
     ...retrieve,
+    onRequest: [...hostHooks, retrieve.onRequest],
     schema: schemas.retrieve,
     exposeHeadRoute: false
   })

@@ -1,15 +1,17 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Batch } from '../../schemas/batch.js'
 import { checkOptions, invalidOption, milliseconds, OBJECT, STRING, type Rules } from '../check-options.js'
+import { traceCall, type CallOperation } from '../diagnostics.js'
+import { isCallError, type CallError, type FST_BATCH_CANCEL_CLOSED } from '../errors.js'
 import type { ResponseHeaders } from '../headers.js'
-import { checkHeaders, checkId, traitsOf } from '../forwarder/check-call.js'
+import { checkHeaders, checkId, isServed, traitsOf } from '../forwarder/check-call.js'
 import { forwarderOf } from '../forwarder/forwarder-option.js'
 import type { BatchForwarder, ProviderTraits } from '../forwarder/types.js'
 import type { BatchSource } from './batch-state.js'
 import { kClock, systemClock, type Clock } from './clock.js'
-import { createEngine, type Engine, type EngineResult } from './engine.js'
-
+import { createEngine, type Engine, type EngineCall, type EngineResult } from './engine.js'
 import type { CallLog } from './operation.js'
+import { failureOf, REFUSED, reportFailure, reportSuccess, type Failure } from './report-call.js'
 
 export interface BatchCancellerOptions {
   /** Passes each call on to the provider that holds the batch: a forwarder, or just its `cancel` function. */
@@ -31,7 +33,7 @@ export interface CallOptions {
   readonly wait?: number | undefined
   /** Ends the wait, or rejects the call while the provider is being asked; a cancel that was sent is not undone. */
   readonly signal?: AbortSignal | undefined
-  /** Reports failed reads and bugs of the forwarder; a pino logger fits. @default none */
+  /** Gets a line for the call, for failed reads and for bugs of the forwarder; a pino logger fits. @default none */
   readonly log?: CallLog | undefined
 }
 
@@ -109,15 +111,37 @@ export const engineOf = (canceller: unknown): Engine | undefined => engines.get(
 export function createBatchCanceller (options: BatchCancellerOptions & { readonly [kClock]?: Clock }): BatchCanceller {
   checkOptions('createBatchCanceller()', options, { forward: { test: () => true, expected: '' }, ...TIME_RULES })
   const forwarder = forwarderOf('createBatchCanceller()', options.forward)
+  const clock = options[kClock] ?? systemClock
   const engine = createEngine({
     forwarder,
-    clock: options[kClock] ?? systemClock,
+    clock,
     timeout: options.timeout ?? DEFAULT_TIMEOUT_MS,
     maxWait: options.maxWait ?? DEFAULT_MAX_WAIT_MS
   })
+
+  async function run (operation: CallOperation, options: CallOptions): Promise<CallResult> {
+    const call = engineCall(operation, options)
+    const { provider, batchId, headers, log } = call
+    const started = clock.now()
+    const duration = () => clock.now() - started
+    // A name that is not served may be anything.
+    const trace = traceCall({ operation, provider: isServed(provider, forwarder) ? provider : undefined, batchId })
+    try {
+      const result = await trace.run(async () => {
+        checkCall(call, forwarder.providers)
+        return await engine[operation](call)
+      })
+      reportSuccess(trace, log, result, duration())
+      return toResult(result)
+    } catch (error) {
+      reportFailure(trace, log, toFailure(operation, error as CallError | Closed), duration(), headers)
+      throw error
+    }
+  }
+
   const canceller: BatchCanceller = {
-    cancel: async (call) => toResult(await engine.cancel(engineCall('cancel', call, forwarder.providers))),
-    retrieve: async (call) => toResult(await engine.retrieve(engineCall('retrieve', call, forwarder.providers))),
+    cancel: (options) => run('cancel', options),
+    retrieve: (options) => run('retrieve', options),
     close: () => engine.close()
   }
   engines.set(canceller, engine)
@@ -125,23 +149,34 @@ export function createBatchCanceller (options: BatchCancellerOptions & { readonl
 }
 
 const ignore = () => {}
-const SILENT: CallLog = { warn: ignore, error: ignore }
+const SILENT: CallLog = { warn: ignore, error: ignore, isLevelEnabled: () => false }
 
-function engineCall (
-  method: string,
-  options: CallOptions,
-  providers: ReadonlyMap<string, ProviderTraits> | undefined
-) {
+/** Throws what is wrong with the code that calls, which is not a call yet. */
+function engineCall (method: string, options: CallOptions) {
   checkOptions(`${method}()`, options, CALL_RULES)
   const { provider, batchId, headers: given = {}, wait = 0, signal, log = SILENT } = options
   if (typeof provider !== 'string' || typeof batchId !== 'string') {
     throw invalidOption(`${method}({ provider, batchId }) are both required.`)
   }
   const headers = Object.fromEntries(Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]))
+  return { provider, batchId, headers, request: undefined, wait, log, ...signal && { signal } }
+}
+
+/** Throws what the route would respond to a call before anything is sent. */
+function checkCall (
+  { provider, batchId, headers }: EngineCall,
+  providers: ReadonlyMap<string, ProviderTraits> | undefined
+): void {
   const traits = traitsOf(provider, providers)
   checkId(batchId, provider, traits)
   checkHeaders(headers, traits.headers ?? {})
-  return { provider, batchId, headers, request: undefined, wait, log, ...signal && { signal } }
+}
+
+type Closed = InstanceType<typeof FST_BATCH_CANCEL_CLOSED>
+
+function toFailure (operation: CallOperation, error: CallError | Closed): Failure {
+  if (isCallError(error)) return failureOf(operation, error)
+  return { error, status: error.statusCode as number, code: error.code, attempts: 0, reads: 0, message: REFUSED }
 }
 
 const toResult = ({ batch, json, source, accepted, attempts, reads, headers }: EngineResult): CallResult =>

@@ -5,16 +5,20 @@ import { redactError, secretsIn } from '../redact.js'
 import type { Clock } from './clock.js'
 import type { Deadline } from './deadline.js'
 
-/** Where the engine reports what does not end a call; a pino logger fits. */
+/** Where calls are reported; a pino logger fits. */
 export interface CallLog {
+  /** Gets one line for each call that did not fail with a 5xx. */
+  info? (details: object, message: string): void
   warn (details: object, message: string): void
   error (details: object, message: string): void
+  /** Spares the work for lines that are not written. */
+  isLevelEnabled? (level: string): boolean
 }
 
 /** Logs an error without the secrets of the client whose headers are given. */
 export function logError (
   log: CallLog,
-  level: keyof CallLog,
+  level: 'warn' | 'error',
   headers: IncomingHttpHeaders,
   error: unknown,
   message: string

@@ -4,7 +4,7 @@ import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
 import { BatchParams } from '../../schemas/request.js'
 import { BatchCancelError, invalidHeader, invalidId } from '../errors.js'
 import { headerOf } from '../headers.js'
-import type { ProviderTraits } from './types.js'
+import type { BatchForwarder, ProviderTraits } from './types.js'
 
 export type HeaderSchemas = Readonly<Record<string, TSchema>>
 
@@ -64,6 +64,12 @@ export function traitsOf (
   if (traits === undefined) throw unknownProvider(name, providers)
   if (traits.unsupported === undefined) return traits
   throw providerError('unsupported_provider', `Cannot cancel batches of '${name}': ${traits.unsupported}`)
+}
+
+/** Whether calls to a provider of this name are passed on. */
+export function isServed (name: string, { providers }: Pick<BatchForwarder, 'providers'>): boolean {
+  const traits = providers === undefined ? traitsOfAny(name) : providers.get(name)
+  return traits !== undefined && traits.unsupported === undefined
 }
 
 const traitsOfAny = (name: string): ProviderTraits | undefined => isProviderName(name) ? {} : undefined

@@ -1,6 +1,6 @@
 import type { FastifyError } from 'fastify'
 import type { ErrorResponse } from '../../schemas/error.js'
-import { BatchCancelError, ProviderError, type CallError, type ErrorDetails } from '../errors.js'
+import { BatchCancelError, codeOf, ProviderError, type CallError, type ErrorDetails } from '../errors.js'
 import { isObject } from '../is-object.js'
 import { errorJson, type RouteResponse } from './reply.js'
 
@@ -10,23 +10,14 @@ export function errorEnvelope (status: number, { message, type, param, code }: E
   return { error: { message, type: type ?? defaultType, param: param ?? null, code: code ?? null } }
 }
 
-/** The code of a provider's error that has none. */
-function defaultCode (status: number): string | null {
-  if (status === 404) return 'batch_not_found'
-  return status >= 500 ? 'upstream_error' : null
-}
-
 /** The body of the response to an error of this package or of a provider. */
 export function callErrorBody (error: CallError, provider: string | undefined): ErrorResponse {
   const status = error.statusCode
   const body = error instanceof ProviderError
-    ? errorEnvelope(status, { ...error.details, code: error.details.code ?? defaultCode(status) })
+    ? errorEnvelope(status, { ...error.details, code: codeOf(error) })
     : errorEnvelope(status, error)
   return provider === undefined ? body : { ...body, provider }
 }
-
-export const isCallError = (error: unknown): error is CallError =>
-  error instanceof BatchCancelError || error instanceof ProviderError
 
 /** What the response says about the outcome: the `code` of the error. */
 export interface ErrorResult extends RouteResponse {

@@ -2,13 +2,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { BatchParams } from '../../schemas/request.js'
 import type { Engine, EngineCall, EngineResult } from '../cancel/engine.js'
 import { logError, type CallLog } from '../cancel/operation.js'
-import { failureKind } from '../cancel/outcome.js'
-import { publishCall } from '../diagnostics.js'
-import { BatchCancelError, type CallError } from '../errors.js'
+import { failureOf, REFUSED, reportFailure, reportSuccess } from '../cancel/report-call.js'
+import { traceCall, type CallOperation, type CallTrace } from '../diagnostics.js'
+import { BatchCancelError, isCallError } from '../errors.js'
 import type { Batch, BatchCall } from '../forwarder/types.js'
-import { redactError, secretsIn } from '../redact.js'
 import type { ResponseHeaders } from '../headers.js'
-import { callErrorResponse, hostErrorResponse, isCallError } from './error-response.js'
+import { callErrorResponse, hostErrorResponse } from './error-response.js'
 import { clientLimit, preferredWait } from './prefer.js'
 import { clientRetries, createCallReader, type ResolvedProvider } from './read-call.js'
 import { sendResponse, type RouteResponse } from './reply.js'
@@ -28,6 +27,7 @@ export interface RouteSettings {
 /** What the route knows about a request while it is in progress. */
 interface RequestState {
   readonly resolved: ResolvedProvider
+  readonly trace: CallTrace
   /** The seconds of the wait that was applied. */
   wait: number | undefined
 }
@@ -46,9 +46,10 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
   let closing = false
 
   /** Runs before the body is read and before the host's preHandler, which sees only calls that can be made. */
-  function onRequest (request: Request, _reply: Reply, done: () => void): void {
+  const onRequest = (operation: CallOperation) => (request: Request, _reply: Reply, done: () => void): void => {
     const resolved = reader.resolveProvider(request as FastifyRequest)
-    states.set(request, { resolved, wait: undefined })
+    const trace = traceCall({ operation, provider: resolved.provider, batchId: request.params.id })
+    states.set(request, { resolved, trace, wait: undefined })
     reader.check(resolved, request.params.id)
     done()
   }
@@ -64,7 +65,7 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
     const { repeated, maxAttempts } = clientRetries(headers)
     const limit = clientLimit(headers)
     const wait = grantedWait(preferredWait(headers), limit)
-    const result = await run({
+    const call: EngineCall = {
       batchId: request.params.id,
       provider,
       headers,
@@ -79,10 +80,12 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
       log: request.log,
       repeated,
       maxAttempts
-    })
+    }
+    const result = await state.trace.run(() => run(call))
     state.wait = wait
     notify?.(result, request.log)
-    return send(request as FastifyRequest, reply as FastifyReply, successResponse(result), result)
+    reportSuccess(state.trace, request.log, result, reply.elapsedTime)
+    return sendResponse(request as FastifyRequest, reply as FastifyReply, state, successResponse(result))
   }
 
   /** The seconds that a wait lasts at most; `undefined` if none is granted. */
@@ -102,39 +105,23 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
     }
   }
 
-  /** @param describe what the log says about an error of a call */
-  const errorHandler = (describe: (error: CallError) => string) => function handleError (
+  const errorHandler = (operation: CallOperation) => function handleError (
     error: unknown,
     request: FastifyRequest,
     reply: FastifyReply
   ): FastifyReply {
-    const provider = states.get(request)?.resolved.provider
+    const state = states.get(request)
+    const provider = state?.resolved.provider
     const response = isCallError(error)
       ? callErrorResponse(error, provider)
       : hostErrorResponse(error, reply.statusCode)
-    const message = isCallError(error) ? describe(error) : 'the call was refused before anything was sent'
-    const err = redactError(error, secretsIn(request.headers))
-    if (response.status >= 500) request.log.error({ err }, message)
-    else request.log.info({ err }, message)
-    return send(request, reply, response, { reads: isCallError(error) ? error.reads : 0, outcome: response.code })
-  }
-
-  function send (
-    request: FastifyRequest,
-    reply: FastifyReply,
-    response: RouteResponse,
-    result: { readonly reads: number, readonly outcome?: string | null, readonly batch?: Batch }
-  ): FastifyReply {
-    const { resolved, wait } = states.get(request) ?? {}
-    publishCall({
-      provider: resolved?.provider,
-      outcome: result.batch?.status ?? result.outcome ?? null,
-      status: response.status,
-      attempts: response.attempts,
-      reads: result.reads,
-      duration: reply.elapsedTime
-    })
-    return sendResponse(request, reply, { resolved, wait }, response)
+    const failure = isCallError(error)
+      ? failureOf(operation, error)
+      : { ...response, error, reads: 0, message: REFUSED }
+    const { id: batchId } = request.params as BatchParams
+    const trace = state?.trace ?? traceCall({ operation, provider, batchId })
+    reportFailure(trace, request.log, failure, reply.elapsedTime, request.headers)
+    return sendResponse(request, reply, state ?? {}, response)
   }
 
   /** Ends waits at once, and starts no more of them. */
@@ -144,15 +131,16 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
   }
 
   return {
-    onRequest,
     endWaits,
     cancel: {
+      onRequest: onRequest('cancel'),
       handler: (request: Request, reply: Reply) => respond(request, reply, engine.cancel, notifyCancelled),
-      errorHandler: errorHandler(describeCancel)
+      errorHandler: errorHandler('cancel')
     },
     retrieve: {
+      onRequest: onRequest('retrieve'),
       handler: (request: Request, reply: Reply) => respond(request, reply, engine.retrieve),
-      errorHandler: errorHandler(() => 'the batch was not retrieved')
+      errorHandler: errorHandler('retrieve')
     }
   }
 }
@@ -197,7 +185,3 @@ async function notify (
     logError(log, 'error', call.headers, error, 'onCancelled failed')
   }
 }
-
-/** What the log may claim: that a batch was not cancelled is known only if nothing was sent or the provider said so. */
-const describeCancel = (error: CallError): string =>
-  failureKind(error) === 'unknown' ? 'the outcome of the cancel is not known' : 'the batch was not cancelled'

@@ -2,7 +2,7 @@ import t from 'tap'
 import { kClock, systemClock, type Clock } from '../../lib/cancel/clock.js'
 import {
   BatchCancelError, createBatchCanceller, FST_BATCH_CANCEL_CLOSED, forwardToProviders, openai, ProviderError,
-  type Batch, type BatchCall, type BatchCancellerOptions, type CallOptions
+  type Batch, type BatchCall, type BatchCancellerOptions, type CallLog, type CallOptions
 } from '../../lib/index.js'
 import { BATCH, batch, build, cancel } from '../support/app.js'
 import { manualClock } from '../support/manual-clock.js'
@@ -283,4 +283,41 @@ t.test('durations do not follow the wall clock', async t => {
   t.teardown(() => { Date.now = date })
   t.ok(systemClock.now() >= before, 'the clock of calls is monotonic')
   t.ok(Math.abs(systemClock.date() - Date.now()) < 1000, 'dates follow the wall clock')
+})
+
+t.test('log: a line for each call', async t => {
+  const lines: object[] = []
+  const line = (level: string) => (details: object, msg: string) => { lines.push({ level, msg, ...details }) }
+  const clock = manualClock()
+  const canceller = withClock(clock, {
+    forward: {
+      async cancel ({ batchId }) {
+        await clock.sleep(250)
+        if (batchId === 'batch_1') return BATCH
+        throw new ProviderError(batchId === 'broken' ? 501 : 403, { message: 'no' })
+      }
+    }
+  })
+  const run = async (batchId: string, log: CallLog) => {
+    const running = canceller.cancel({ ...CALL, batchId, log }).catch(() => {})
+    await clock.advance(250)
+    await running
+  }
+  const log = { info: line('info'), warn: line('warn'), error: line('error') }
+  await run('batch_1', log)
+  await run('denied', log)
+  await run('broken', log)
+  const call = { operation: 'cancel', provider: 'x', duration: 250 }
+  t.match(lines, [
+    { ...call, level: 'info', msg: 'the cancel succeeded', batchId: 'batch_1', outcome: 'cancelling', status: 200 },
+    { ...call, level: 'info', msg: 'the batch was not cancelled', batchId: 'denied', outcome: null, status: 403 },
+    { ...call, level: 'error', msg: 'the batch was not cancelled', outcome: 'upstream_error', status: 501 }
+  ])
+  t.equal(lines.length, 3)
+
+  const { info: _info, ...withoutInfo } = log
+  await run('batch_1', withoutInfo)
+  await run('batch_1', { ...log, isLevelEnabled: level => level !== 'info' })
+  await run('denied', withoutInfo)
+  t.equal(lines.length, 3, 'but not for a level that the log does not have or write')
 })

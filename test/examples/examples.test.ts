@@ -3,8 +3,10 @@ import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import batchSandbox from '../../lib/sandbox/index.js'
+import { batch } from '../support/app.js'
 import { runJavaScript, runTypeScript } from '../support/code-blocks.js'
 import { ROOT } from '../support/root.js'
+import { startUpstream } from '../support/upstream.js'
 
 /* Every example runs as it is, over sockets, with the sandbox in the place of the provider. */
 
@@ -167,15 +169,31 @@ t.test('cron.js: cancels what is overdue and live, and nothing else', async t =>
   t.strictSame(write().at(-1)?.args, [report])
 })
 
-t.test('prometheus.js: calls are counted by provider and status', async t => {
-  const send = await startExample(t, 'prometheus.js', {})
-  await send('POST', '/v1/batches/a%00/cancel', { 'x-portkey-provider': 'openai' })
+t.test('prometheus.js: outcomes are counted by provider', async t => {
+  const openai = await startUpstream(t, ({ path }) => {
+    if (path.includes('batch_limited')) return { status: 403, body: { error: { message: 'no', code: 'billing_limit' } } }
+    return { body: batch({ id: 'batch_1', cancelling_at: 1_713_894_800 }) }
+  })
+  const send = await startExample(t, 'prometheus.js', { OPENAI_BASE_URL: `${openai.url}/v1` })
+  const headers = { 'x-portkey-provider': 'openai', authorization: 'Bearer sk-client' }
+  await send('POST', '/v1/batches/batch_1/cancel', headers)
+  await send('GET', '/v1/batches/batch_1', headers)
+  await send('POST', '/v1/batches/batch_limited/cancel', headers)
+  await send('POST', '/v1/batches/a%00/cancel', headers)
   await send('POST', '/v1/batches/batch_1/cancel')
-  const { body, headers } = await send('GET', '/metrics')
-  t.match(headers.get('content-type'), /^text\/plain/)
-  t.match(body, 'batch_cancel_duration_seconds_count{provider="openai",status="400"} 1')
-  t.match(body, 'batch_cancel_duration_seconds_count{provider="none",status="400"} 1')
-  t.match(body, 'batch_cancel_attempts_total{provider="openai",status="400"} 0')
+  const { body, headers: metricsHeaders } = await send('GET', '/metrics')
+  t.match(metricsHeaders.get('content-type'), /^text\/plain/)
+  for (const line of [
+    'batch_calls_total{operation="cancel",provider="openai",outcome="cancelling"} 1',
+    'batch_calls_total{operation="retrieve",provider="openai",outcome="cancelling"} 1',
+    'batch_calls_total{operation="cancel",provider="openai",outcome="other_error"} 1',
+    'batch_calls_total{operation="cancel",provider="openai",outcome="invalid_batch_id"} 1',
+    'batch_calls_total{operation="cancel",provider="none",outcome="missing_provider"} 1',
+    'batch_call_duration_seconds_count{operation="cancel",provider="openai",status="200"} 1',
+    'batch_cancel_attempts_total{operation="cancel",provider="openai",status="200"} 1',
+    'batch_cancel_attempts_total{operation="cancel",provider="openai",status="400"} 0',
+    'batch_overdue_total{provider="openai"} 2'
+  ]) t.match(body, line)
 })
 
 t.test('every example is listed and tested', async t => {

@@ -793,7 +793,7 @@ const LEAK = /ECONN|EPIPE|127\.0\.0\.1|UND_ERR|HPE_|errno|syscall|socket|HTTPPar
 const KEEPS_ALIVE = /TCP|Connect|Shutdown|Write|Timeout/
 
 let report: CallReport | undefined
-subscribe(CALL_CHANNEL, message => { report = message as CallReport })
+subscribe(`tracing:${CALL_CHANNEL}:asyncEnd`, message => { report = message as CallReport })
 
 /** The sockets of undici, which know how many bytes were read. */
 const upstreamSockets: Socket[] = []
