@@ -3,6 +3,7 @@ import type { buildConnector, Dispatcher } from 'undici'
 import { IDLE_TIMEOUT_MS, MAX_RESPONSE_HEADER_BYTES } from '../limits.js'
 import { createMeter } from './meter.js'
 import type { Carrier, ResponseReader } from './response-reader.js'
+import { dispatchTraced, NO_TRACE } from './trace-context.js'
 
 /** Sends one request at a time. */
 export interface Connection {
@@ -36,9 +37,9 @@ export const connectBy = (dispatcher: Dispatcher): Connect => (origin, { onDone 
 }
 
 function dispatch (dispatcher: Dispatcher, origin: string, reader: ResponseReader): void {
-  const { method, path, headers, body = null } = reader.request
+  const { method, path, headers: own, body = null, trace = NO_TRACE } = reader.request
   try {
-    dispatcher.dispatch({ origin, path, method, headers, body }, reader)
+    dispatchTraced(own, trace, headers => { dispatcher.dispatch({ origin, path, method, headers, body }, reader) })
   } catch (error) {
     // Some dispatchers throw, such as a MockAgent without a match.
     reader.abort(error as Error)

@@ -72,7 +72,7 @@ const HOST: Rule = {
 const HEADER: Rule = {
   test: isForwardable,
   expected: 'the name of a header such as \'x-tenant\', but not one of the connection, the message, a proxy, ' +
-    'a credential or a provider'
+    'a trace, a credential or a provider'
 }
 
 const PATH = 'forwardToProviders()'

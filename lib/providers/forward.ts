@@ -11,6 +11,7 @@ import type { Action } from './provider.js'
 import { readResponse } from './read-response.js'
 import { builtIn } from './registry.js'
 import { createCallResolver, type ResolvedCall } from './resolve-call.js'
+import { traceHeadersOf } from './trace-context.js'
 
 /** How long the credential that a function found is used for the reads of a call, in milliseconds. */
 const CREDENTIAL_LIFETIME_MS = 60_000
@@ -69,7 +70,7 @@ export function createProviderForwarder (
     const authorized = await provider.authorize(credential, { ...request, origin, place })
     const headers = Object.assign({}, DEFAULT_HEADERS, forwarded, request.headers, authorized)
     const onEnd = (listener: () => void) => onCallEnd(call, listener)
-    const response = await upstream(origin, { ...request, headers }, call.provider, onEnd)
+    const response = await upstream(origin, { ...request, headers, trace: traceHeadersOf(call.headers) }, call.provider, onEnd)
     const mask = () => createMask([...secretsOf(credential, authorized), ...Object.values(forwarded)])
     return readResponse(response, { provider, action, batchId, mask })
   }

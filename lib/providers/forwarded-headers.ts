@@ -16,6 +16,7 @@ const NEVER_FORWARDED: Readonly<Record<string, readonly string[]>> = {
     'forwarded', 'via', 'x-forwarded-.+', 'x-real-ip', 'x-original-.+', 'x-rewrite-.+', 'x-http-method.*',
     'x-method-override'
   ],
+  'is sent on by itself if it is valid': ['traceparent', 'tracestate'],
   'belongs to a provider': ['(?:x-amz|x-goog|x-ibm|x-dashscope|x-portkey|openai|anthropic)-.+']
 }
 

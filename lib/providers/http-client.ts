@@ -4,8 +4,8 @@ import { BatchCancelError, internalError } from '../errors.js'
 import { MAX_ORIGINS } from '../limits.js'
 import { connectBy, createConnect, type Connect } from './connection.js'
 import { createOriginPool, type OriginPool } from './origin-pool.js'
-import type { UpstreamRequest } from './provider.js'
 import { ResponseReader, type OnCallEnd, type UpstreamResponse } from './response-reader.js'
+import type { TracedRequest } from './trace-context.js'
 
 export type { OnCallEnd, UpstreamResponse } from './response-reader.js'
 
@@ -26,7 +26,7 @@ export interface Upstream {
    * @throws BatchCancelError `upstream_invalid_response` if the response exceeds a limit of limits.ts
    * @throws undici's and Node's network errors
    */
-  (origin: string, request: UpstreamRequest, provider: string, onCallEnd: OnCallEnd): Promise<UpstreamResponse>
+  (origin: string, request: TracedRequest, provider: string, onCallEnd: OnCallEnd): Promise<UpstreamResponse>
   /**
    * Loads undici ahead of the first request.
    *
@@ -61,7 +61,7 @@ export function createUpstream ({ dispatcher, load = () => import('undici') }: U
 
   function send (
     origin: string,
-    request: UpstreamRequest,
+    request: TracedRequest,
     provider: string,
     onCallEnd: OnCallEnd
   ): Promise<UpstreamResponse> {

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { MAX_CONNECTIONS_PER_ORIGIN, MAX_QUEUED_REQUESTS_PER_ORIGIN } from '../limits.js'
 import type { Connection, ConnectionHandlers } from './connection.js'
 import type { ResponseReader } from './response-reader.js'
@@ -22,14 +23,14 @@ export function createOriginPool (
   const connections = new Set<Connection>()
   /** The one that was used last comes first, so that the others reach their idle timeout. */
   const idle: Connection[] = []
-  const queue = new Set<ResponseReader>()
+  const queue = new Map<ResponseReader, (connection: Connection) => void>()
   let closing = false
   let resolveClosed = () => {}
 
   const handlers: ConnectionHandlers = {
     onDone (connection, reusable) {
-      const next = reusable ? nextQueued() : undefined
-      if (next !== undefined) connection.send(next)
+      const sendNext = reusable ? nextQueued() : undefined
+      if (sendNext !== undefined) sendNext(connection)
       else if (closing || !reusable) discard(connection)
       else idle.push(connection)
     },
@@ -53,21 +54,22 @@ export function createOriginPool (
   async function discard (connection: Connection): Promise<void> {
     await connection.destroy()
     connections.delete(connection)
-    const next = nextQueued()
-    if (next !== undefined) return add().send(next)
+    const sendNext = nextQueued()
+    if (sendNext !== undefined) return sendNext(add())
     if (connections.size > 0) return
     onEmpty()
     resolveClosed()
   }
 
-  function nextQueued (): ResponseReader | undefined {
-    const [reader] = queue
+  function nextQueued (): ((connection: Connection) => void) | undefined {
+    const [[reader, send] = []] = queue
     if (reader !== undefined) queue.delete(reader)
-    return reader
+    return send
   }
 
   function enqueue (reader: ResponseReader): void {
-    queue.add(reader)
+    // A tracer must see the request in the context of its own call, not in that of the one that frees a connection.
+    queue.set(reader, AsyncResource.bind((connection: Connection) => connection.send(reader)))
     reader.carrier = { done () { queue.delete(reader) } }
   }
 

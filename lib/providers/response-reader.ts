@@ -4,7 +4,7 @@ import { BatchCancelError, invalidResponse } from '../errors.js'
 import {
   MAX_INFORMATIONAL_RESPONSES, MAX_RESPONSE_BYTES, MAX_RESPONSE_CHUNKS, MAX_RESPONSE_HEADERS
 } from '../limits.js'
-import type { UpstreamRequest } from './provider.js'
+import type { TracedRequest } from './trace-context.js'
 
 export interface UpstreamResponse {
   readonly status: number
@@ -32,7 +32,7 @@ export interface Carrier {
  * cost more than everything else that is done for a call.
  */
 export class ResponseReader implements Dispatcher.DispatchHandler {
-  readonly request: UpstreamRequest
+  readonly request: TracedRequest
   carrier: Carrier | undefined
   readonly #resolve: (response: UpstreamResponse) => void
   readonly #reject: (error: unknown) => void
@@ -47,7 +47,7 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
   #body: Buffer = NO_BYTES
 
   constructor (
-    request: UpstreamRequest,
+    request: TracedRequest,
     onCallEnd: OnCallEnd,
     resolve: (response: UpstreamResponse) => void,
     reject: (error: unknown) => void

@@ -54,13 +54,16 @@ function noise (name: string, named: readonly string[]): Headers {
     .filter(([header]) => !Object.hasOwn(own, header) && header !== 'authorization')
   const portkey = Object.keys(SENT).filter(header => header.startsWith('x-portkey-'))
   const names = [
-    'Cookie', 'proxy-authorization', 'host', 'content-length', 'x-portkey-custom-host', ...portkey, ...named, 'X-Team'
+    'Cookie', 'proxy-authorization', 'host', 'content-length', 'traceparent', 'tracestate', 'x-portkey-custom-host',
+    ...portkey, ...named, 'X-Team'
   ]
   return {
     ...Object.fromEntries(foreign),
     'x-portkey-forward-headers': names.join(', '),
     cookie: 'sid=client-s3cret-cookie',
     'proxy-authorization': 'Basic client-s3cret-proxy',
+    traceparent: 'client-s3cret-trace',
+    tracestate: 'client=s3cret-trace',
     'x-team': 'red'
   }
 }

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import t from 'tap'
 import { MAX_CONNECTIONS_PER_ORIGIN, MAX_QUEUED_REQUESTS_PER_ORIGIN } from '../../lib/limits.js'
 import type { Connection, ConnectionHandlers } from '../../lib/providers/connection.js'
@@ -75,6 +76,18 @@ t.test('a queued request takes the place of a connection that failed when its so
   first.finishDestroy()
   await settle()
   t.strictSame(connections[MAX_CONNECTIONS_PER_ORIGIN]?.sent, [queued])
+})
+
+t.test('a queued request is sent in the context of its own call', async t => {
+  const store = new AsyncLocalStorage<string>()
+  const { pool, connections } = createFake()
+  for (let n = 0; n < MAX_CONNECTIONS_PER_ORIGIN; n++) pool.send(reader())
+  const [first] = connections as [FakeConnection]
+  const seen: Array<string | undefined> = []
+  first.send = () => { seen.push(store.getStore()) }
+  store.run('queued', () => pool.send(reader()))
+  store.run('another', () => first.respond())
+  t.strictSame(seen, ['queued'])
 })
 
 t.test('a pool is full with as many connections and queued requests as there may be', async t => {
