@@ -107,7 +107,8 @@ export const Batch = Type.Object(
 
 export type BatchError = Static<typeof BatchError>
 export type BatchRequestCounts = Static<typeof BatchRequestCounts>
-export type Batch = Static<typeof Batch>
+/** An interface, so that type errors name it instead of listing its fields. */
+export interface Batch extends Static<typeof Batch> {}
 
 let compiled: TypeCheck<typeof Batch> | undefined
 

@@ -68,16 +68,26 @@ for (const document of documents) {
   })
 }
 
+/** A forwarder that returns the batch of another API. */
+const ANOTHER_BATCH = `import type { BatchForwarder } from 'fastify-batch-cancel'
+const ended = { id: 'msgbatch_1', type: 'message_batch', processing_status: 'ended' }
+export const forward: BatchForwarder = { cancel: async () => ended }
+`
+
 t.test('TypeScript compiles, and a mistake in it is reported', async t => {
   const example = await readText('examples/openai-sdk.ts')
   const mistake = 'import batchCancel from \'fastify-batch-cancel\'\nexport const timeout: string = batchCancel\n'
   const errors = await typeErrors([
     ...documents.flatMap(document => codeBlocks(document, 'ts')),
     { place: 'examples/openai-sdk', text: example },
-    { place: 'mistake', text: mistake }
+    { place: 'mistake', text: mistake },
+    { place: 'another-batch', text: ANOTHER_BATCH }
   ])
-  t.match(errors, [/^\.tap\/blocks\/mistake\.ts: Type .* is not assignable to type 'string'/])
-  t.equal(errors.length, 1)
+  t.equal(errors.length, 2)
+  const [another, wrong] = errors.sort()
+  t.match(wrong, /^\.tap\/blocks\/mistake\.ts: Type .* is not assignable to type 'string'/)
+  // `Batch` by its name instead of a list of its fields.
+  t.match(another, /is not assignable to type 'Promise<(Batch|BatchResult<Batch \| null>) \| /)
 })
 
 t.test('links lead somewhere', async t => {
