@@ -99,7 +99,7 @@ export interface Settings {
 }
 
 /** What Fastify's `register` reads itself. */
-const FASTIFY_OPTIONS = ['prefix', 'logLevel', 'logSerializers']
+export const FASTIFY_OPTIONS = ['prefix', 'logLevel', 'logSerializers'] as const
 
 const ANY: Rule = { test: () => true, expected: 'anything' }
 

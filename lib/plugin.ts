@@ -1,17 +1,46 @@
-import type { FastifyInstance, FastifySchema } from 'fastify'
+import type { FastifyInstance, FastifySchema, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { cancelBatchSchema, NAMED_SCHEMAS } from '../schemas/cancel.js'
 import type { BatchSchemaOptions } from '../schemas/request.js'
 import { retrieveBatchSchema } from '../schemas/retrieve.js'
-import { readOptions, type BatchCancelRouteOptions, type FastifyBatchCancelOptions, type Settings } from './options.js'
+import { invalidOption } from './check-options.js'
+import { isObject } from './is-object.js'
+import { FASTIFY_OPTIONS, readOptions, type BatchCancelRouteOptions, type FastifyBatchCancelOptions, type Settings } from './options.js'
 import { discardBody } from './route/discard-body.js'
 import { createHandlers, type BatchRoute } from './route/handler.js'
 
 /** No body is needed, so little is read; a host may allow less. */
 const MAX_BODY_BYTES = 16 * 1024
 
-async function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOptions): Promise<void> {
+const META = { fastify: '5.x', name: 'fastify-batch-cancel', encapsulate: true }
+
+function plugin (fastify: FastifyInstance, options: FastifyBatchCancelOptions): Promise<void> {
+  checkInstance(fastify)
+  return registerRoutes(fastify, options)
+}
+
+/** Throws at once, since nobody may handle the rejection of `batchCancel(options)`. */
+function checkInstance (fastify: unknown): void {
+  if (isObject(fastify) && typeof fastify['register'] === 'function') return
+  throw invalidOption('batchCancel is a plugin, not a function that returns one: ' +
+    'call app.register(batchCancel, options) instead of app.register(batchCancel(options)).')
+}
+
+async function registerRoutes (fastify: FastifyInstance, options: FastifyBatchCancelOptions): Promise<void> {
   const settings = readOptions(options)
+  // A scope of its own even for `fp(batchCancel)`: the parsers of the host are not ours to remove.
+  await fastify.register(fp(async (scope: FastifyInstance) => addRoutes(scope, settings), META), scopeOptions(options))
+}
+
+const SKIP_OVERRIDE = Symbol.for('skip-override')
+
+/** The options of Fastify, which it does not apply itself to a plugin that `fp` has marked. */
+function scopeOptions (options: RegisterOptions): RegisterOptions {
+  if (Reflect.get(plugin, SKIP_OVERRIDE) !== true) return {}
+  return Object.fromEntries(FASTIFY_OPTIONS.map(name => [name, options[name]]))
+}
+
+function addRoutes (fastify: FastifyInstance, settings: Settings): void {
   const { schema, onRequest = [], ...hostOptions } = settings.routeOptions
   const hostHooks = [onRequest].flat()
   const { cancel, retrieve, endWaits } = createHandlers(settings)
@@ -78,4 +107,4 @@ function schemaOptions ({ engine, defaultProvider }: Settings): BatchSchemaOptio
  *
  * @example app.register(fastifyBatchCancel, { defaultProvider: 'openai' })
  */
-export const fastifyBatchCancel = fp(plugin, { fastify: '5.x', name: 'fastify-batch-cancel', encapsulate: true })
+export const fastifyBatchCancel = fp(plugin, META)

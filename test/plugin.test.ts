@@ -121,6 +121,17 @@ t.test('each invalid option is refused at registration, in one sentence', async 
   }
 })
 
+t.test('called in place of being registered, it says how to register it', async t => {
+  const call = batchCancel as unknown as (...args: unknown[]) => Promise<void>
+  for (const args of [[], [{ forward }], [null]]) {
+    t.throws(() => call(...args), {
+      code: 'FST_BATCH_CANCEL_INVALID_OPTION',
+      message: 'batchCancel is a plugin, not a function that returns one: ' +
+        'call app.register(batchCancel, options) instead of app.register(batchCancel(options)).'
+    })
+  }
+})
+
 t.test('the host is not changed, and does not change the route', async t => {
   const hosts: Record<string, (app: FastifyInstance) => void> = {
     'an error handler': app => {

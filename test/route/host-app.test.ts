@@ -455,6 +455,29 @@ t.test('the other routes answer as they did', async t => {
   for (const first of [false, true]) t.strictSame(await answersOf(await existing(t, { first })), before)
 })
 
+t.test('without encapsulation of Fastify the app stays as it is, too', async t => {
+  const META = { fastify: '5.x', name: 'fastify-batch-cancel', encapsulate: true }
+  const prefixed = { ...secured, prefix: '/llm', logLevel: 'silent' } as const
+  for (const { what, register } of [
+    { what: 'fp(batchCancel)', register: (app: FastifyInstance) => app.register(fp(batchCancel), prefixed) },
+    {
+      what: 'called by a plugin of the app',
+      register: (app: FastifyInstance) =>
+        app.register(async inner => { await batchCancel(inner, secured) }, { prefix: '/llm' })
+    }
+  ]) {
+    await t.test(what, async t => {
+      // fastify-plugin marks the function itself, for the whole process.
+      t.teardown(() => { fp(batchCancel, META) })
+      const app = await existing(t, { register })
+      const added = await app.inject({ method: 'POST', url: '/lots', payload: { a: 1 }, headers: BEARER })
+      t.strictSame(added.json(), { parsed: 'by the app', length: 7 })
+      t.strictSame((await app.inject({ url: '/broken', headers: BEARER })).json(), { problem: 'broken' })
+      t.match(await cancel(app, { prefix: '/llm', headers: BEARER }), { statusCode: 200 })
+    })
+  }
+})
+
 t.test('nothing is sent to a provider for whom the app does not know; its own token never is', async t => {
   const upstream = await startUpstream(t, () => ({ body: BATCH }))
   const known = ({ headers }: FastifyRequest) => headers.authorization === BEARER.authorization
