@@ -14,6 +14,8 @@ import { forwarderOf } from './forwarder/forwarder-option.js'
 import type { Batch, BatchCall, BatchForwarder } from './forwarder/types.js'
 import { isObject } from './is-object.js'
 import { forwardToProviders } from './providers/forward.js'
+import type { ForwardOptions } from './providers/forward-options.js'
+import type { ProviderOptions } from './providers/provider.js'
 
 type RouteOptions = RouteShorthandOptions<
   RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, { Params: BatchParams }
@@ -145,8 +147,27 @@ const ROUTE_SCHEMA: Rules = {
   retrieve: OBJECT
 }
 
+/** Options of other functions that people look for here, with the place where they belong. */
+const ELSEWHERE = {
+  providers: 'forwardToProviders({ providers })',
+  trustedHosts: 'forwardToProviders({ trustedHosts })',
+  forwardHeaders: 'forwardToProviders({ forwardHeaders })',
+  clientCredentials: 'forwardToProviders({ clientCredentials })',
+  dispatcher: 'forwardToProviders({ dispatcher })',
+  apiKey: 'forwardToProviders({ providers: { openai: openai({ apiKey }) } })',
+  baseUrl: 'forwardToProviders({ providers: { openai: openai({ baseUrl }) } })'
+} satisfies Record<keyof ForwardOptions | keyof ProviderOptions, string>
+
+function refuseMisplaced (options: object): void {
+  const misplaced = Object.entries(ELSEWHERE).find(([name]) => Object.hasOwn(options, name))
+  if (misplaced === undefined) return
+  const [name, place] = misplaced
+  throw invalidOption(`Unknown option '${name}' in options. It belongs to the forwarder: forward: ${place}.`)
+}
+
 /** Checks every option once. Throws `FST_BATCH_CANCEL_INVALID_OPTION` with one sentence about the first problem. */
 export function readOptions (options: FastifyBatchCancelOptions & { readonly [kClock]?: Clock }): Settings {
+  if (isObject(options)) refuseMisplaced(options)
   checkOptions('options', options, OPTIONS, FASTIFY_OPTIONS)
   const { retrieve = false, defaultProvider, routeOptions = {}, allow, portkeyConfig = true, onCancelled } = options
   checkOptions('options.routeOptions', routeOptions, ROUTE_OPTIONS)

@@ -64,7 +64,8 @@ t.test('each invalid option is refused at registration, in one sentence', async 
     [{ forward: { cancel: forward, retrieve: 5 } }, 'options.forward.retrieve must be a function.'],
     [
       { forward: { cancel: forward, providers: {} } },
-      'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'
+      'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters), with at ' +
+        'least one.'
     ],
     [{ defaultProvider: '' }, 'options.defaultProvider must be the name of a provider.'],
     [{ defaultProvider: 'opnai' }, /^options\.defaultProvider must be one of openai, groq, /],
@@ -79,8 +80,10 @@ t.test('each invalid option is refused at registration, in one sentence', async 
     [{ forward: { cancel: forward, shareKey: 'k' } }, 'options.forward.shareKey must be a function.'],
     [
       { forward: { cancel: forward, providers: new Map([['ü', {}]]) } },
-      'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'
+      'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters), with at ' +
+        'least one.'
     ],
+    [{ forward: { cancel: forward, providers: new Map() } }, /, with at least one\.$/],
     [{ onCancelled: true }, 'options.onCancelled must be a function.'],
     [
       { defaultprovider: 'openai' },

@@ -398,7 +398,7 @@ t.test('a mistake that both refuse, the types and the registration', async t => 
   await refused(
     // @ts-expect-error a provider
     app => app.register(batchCancel, { forward: openai() }),
-    'options.forward must be a function or an object with a function cancel.'
+    'options.forward is a provider, not a forwarder: use forwardToProviders({ providers: { name: provider } }).'
   )
   await refused(
     // @ts-expect-error a list
@@ -428,12 +428,12 @@ t.test('a mistake that both refuse, the types and the registration', async t => 
   await refused(
     // @ts-expect-error names alone
     app => app.register(batchCancel, { forward: { cancel: forward, providers: ['x'] } }),
-    'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'
+    /^options\.forward\.providers must be a Map of provider traits by name .*, with at least one\.$/
   )
   await refused(
     // @ts-expect-error what forwardToProviders takes
     app => app.register(batchCancel, { forward: { cancel: forward, providers: { x: openai() } } }),
-    'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters).'
+    /^options\.forward\.providers must be a Map of provider traits by name .*, with at least one\.$/
   )
   // @ts-expect-error the name of an event
   await refused(app => app.register(batchCancel, { onCancelled: 'billing' }), 'options.onCancelled must be a function.')
@@ -565,14 +565,14 @@ t.test('a mistake that both refuse, the types and the registration', async t => 
   cannot(
     // @ts-expect-error a number
     () => openai({ apiKey: 5 }),
-    'openai({ apiKey }) must be a function or the credential itself, in visible ASCII characters and without ' +
-      '\'Bearer \' before it.'
+    'openai({ apiKey }) must be a function or the credential itself, in visible ASCII characters, without spaces, ' +
+      'line breaks or \'Bearer \' before it.'
   )
   cannot(
     // @ts-expect-error a promise: what takes time is a function
     () => openai({ apiKey: Promise.resolve('sk-…') }),
-    'openai({ apiKey }) must be a function or the credential itself, in visible ASCII characters and without ' +
-      '\'Bearer \' before it.'
+    'openai({ apiKey }) must be a function or the credential itself, in visible ASCII characters, without spaces, ' +
+      'line breaks or \'Bearer \' before it.'
   )
   cannot(
     // @ts-expect-error not as text

@@ -5,7 +5,7 @@ import { traceCall, type CallOperation } from '../diagnostics.js'
 import { isCallError, type CallError, type FST_BATCH_CANCEL_CLOSED } from '../errors.js'
 import type { ResponseHeaders } from '../headers.js'
 import { checkHeaders, checkId, isServed, traitsOf } from '../forwarder/check-call.js'
-import { forwarderOf } from '../forwarder/forwarder-option.js'
+import { forwarderOf, refuseAsForwarder } from '../forwarder/forwarder-option.js'
 import type { BatchForwarder, ProviderTraits } from '../forwarder/types.js'
 import type { BatchSource } from './batch-state.js'
 import { kClock, systemClock, type Clock } from './clock.js'
@@ -145,7 +145,7 @@ export function createBatchCanceller (options: BatchCancellerOptions & { readonl
     close: () => engine.close()
   }
   engines.set(canceller, engine)
-  return canceller
+  return refuseAsForwarder(canceller, 'is a canceller, not a forwarder: give it to the plugin as its option canceller.')
 }
 
 const ignore = () => {}

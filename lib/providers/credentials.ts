@@ -41,4 +41,4 @@ const missingCredential = (message: string, cause?: unknown) =>
 const serverProblem = (credential: unknown) => credential === undefined
   ? undefined
   : new Error('The function that finds the credential returned something that is not a credential: expected visible ' +
-    'ASCII characters, without \'Bearer \' before them.')
+    'ASCII characters, without spaces, line breaks or \'Bearer \' before them.')

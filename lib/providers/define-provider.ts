@@ -1,6 +1,7 @@
 import type { BatchStatus } from '../../schemas/batch.js'
 import { completeBatch } from '../batch/complete-batch.js'
 import { checkOptions, invalidOption, optionName } from '../check-options.js'
+import { refuseAsForwarder } from '../forwarder/forwarder-option.js'
 import { headerOf } from '../headers.js'
 import { isObject } from '../is-object.js'
 import { checkDefinition } from './check-definition.js'
@@ -39,12 +40,14 @@ export function defineProvider<O extends ProviderOptions = ProviderOptions, C = 
   const allRules = { ...COMMON_RULES, ...mustHaveValues(rules) }
   const common = commonParts(definition)
 
-  return (options = {} as O) => {
+  const createProvider: ProviderFactory<O, C> = (options = {} as O) => {
     checkOptions(path, options, allRules)
     const problem = conflict?.(options)
     if (problem !== undefined) throw invalidOption(`${optionName(path, ...problem.names)} ${problem.problem}`)
     return { ...common, ...optionParts(definition, options) }
   }
+  return refuseAsForwarder(createProvider, `is the factory ${path}, not a forwarder: ` +
+    `use forwardToProviders({ providers: { '${name}': ${path} } }).`)
 }
 
 /** What all providers of a definition have in common. */

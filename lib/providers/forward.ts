@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { refuseAsForwarder } from '../forwarder/forwarder-option.js'
 import { onCallEnd } from '../forwarder/lifetime.js'
 import { tieShareKey } from '../forwarder/share-key.js'
 import type { Batch, BatchCall, BatchForwarder, BatchResult } from '../forwarder/types.js'
@@ -23,8 +24,11 @@ const CREDENTIAL_LIFETIME_MS = 60_000
  * @throws FST_BATCH_CANCEL_INVALID_OPTION
  * @example forwardToProviders({ providers: { openai: openai({ apiKey: call => keyOf(call.request) }) } })
  */
-export const forwardToProviders = (options: ForwardOptions = {}): Required<BatchForwarder> =>
-  createProviderForwarder(options)
+export function forwardToProviders (options: ForwardOptions = {}): Required<BatchForwarder> {
+  return createProviderForwarder(options)
+}
+
+refuseAsForwarder(forwardToProviders, 'must be what forwardToProviders() returns: call it.')
 
 /** @param now monotonic time in milliseconds */
 export function createProviderForwarder (

@@ -10,7 +10,7 @@ export const resolvable = (test: (value: unknown) => boolean, expected: string):
 
 export const CREDENTIAL: Rule = resolvable(
   isToken,
-  'the credential itself, in visible ASCII characters and without \'Bearer \' before it'
+  'the credential itself, in visible ASCII characters, without spaces, line breaks or \'Bearer \' before it'
 )
 
 /** An option that matches a pattern. */

@@ -75,7 +75,7 @@ const BASE_URL =
 
 const BAD_KEYS = ['', 'a b', 'Bearer sk-1', 'sk-1\n', ' sk-1', 'ü', 5, null, Promise.resolve('sk-1')]
 const API_KEY = new RegExp('^\\w+\\(\\{ apiKey \\}\\) must be a function or the credential itself, in visible ASCII ' +
-  'characters and without \'Bearer \' before it\\.$')
+  'characters, without spaces, line breaks or \'Bearer \' before it\\.$')
 
 const UNKNOWN = /^Unknown option 'baseURL' in \w+\(\)\. Did you mean 'baseUrl'\? Valid options: baseUrl, apiKey/
 

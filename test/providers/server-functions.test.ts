@@ -99,7 +99,7 @@ t.test('what they return is checked', async t => {
   t.match(await credential(undefined), { ...missing, cause: undefined })
   for (const wrong of ['', 'a b', 'Bearer sk-1', 5, null]) {
     const error = await credential(wrong)
-    t.match(error, { ...missing, cause: { message: /without 'Bearer ' before them/ } }, String(wrong))
+    t.match(error, { ...missing, cause: { message: /without spaces, line breaks or 'Bearer ' before them/ } }, String(wrong))
     t.notMatch(String((error as Error).cause), /sk-1/, 'the log has no value')
   }
 })
