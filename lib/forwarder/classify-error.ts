@@ -1,5 +1,6 @@
 import {
-  BatchCancelError, internalError, notSent, ProviderError, timedOut, unreachable, type CallError, type ErrorDetails
+  BatchCancelError, FST_BATCH_CANCEL_INVALID_OPTION, internalError, invalidResponse, notSent, ProviderError, timedOut, unreachable,
+  type CallError, type ErrorDetails
 } from '../errors.js'
 import type { HeadersLike } from '../headers.js'
 import { isObject } from '../is-object.js'
@@ -9,16 +10,23 @@ import { parseErrorBody } from './error-body.js'
  * What an error of a forwarder means: a response of the provider, no response, or a bug.
  *
  * Reads the status from `status`, `statusCode` or `$metadata.httpStatusCode`, the details from the SDK's `error`
- * object, else the message, and the headers from `headers`.
+ * object, else the message, and the headers from `headers`; all of it also from the `response` that axios, got and ky
+ * keep on their errors.
  */
 export function classifyError (thrown: unknown): CallError {
   if (thrown instanceof BatchCancelError) return thrown
   if (thrown instanceof ProviderError && isErrorStatus(thrown.statusCode)) return thrown
   if (!isObject(thrown)) return internalError('The forwarder threw a value that is not an error.', thrown)
+  if (thrown instanceof FST_BATCH_CANCEL_INVALID_OPTION) return internalError('The forwarder is misconfigured.', thrown)
   const status = statusOf(thrown)
-  if (status !== undefined) return new ProviderError(status, detailsOf(thrown), headersOf(thrown), thrown)
-  return networkError(thrown) ?? internalError('The forwarder failed.', thrown)
+  if (status !== undefined) return new ProviderError(status, detailsOf(thrown, status), headersOf(thrown), thrown)
+  return networkError(thrown) ?? internalError(`The forwarder failed.${hintOf(thrown)}`, thrown)
 }
+
+/** What helps with an SDK's method that was taken off its object. */
+const hintOf = ({ message }: Record<string, unknown>): string => /^Cannot read properties of undefined/.test(`${message}`)
+  ? ' Its functions are called without `this`: wrap methods, as in ({ batchId }) => client.batches.cancel(batchId).'
+  : ''
 
 const isErrorStatus = (value: unknown): value is number =>
   Number.isInteger(value) && value as number >= 400 && value as number <= 599
@@ -28,16 +36,28 @@ function statusOf ({ status, statusCode, $metadata, response }: Record<string, u
     status,
     statusCode,
     isObject($metadata) ? $metadata['httpStatusCode'] : undefined,
-    // axios, got and ky keep the response on the error.
     isObject(response) ? response['status'] ?? response['statusCode'] : undefined
   ].find(isErrorStatus)
 }
 
-function detailsOf (thrown: Record<string, unknown>): ErrorDetails {
-  const message = typeof thrown['message'] === 'string' ? thrown['message'] : 'The forwarder gave no reason.'
-  const code = typeof thrown['code'] === 'string' ? thrown['code'] : null
-  const response = isObject(thrown['response']) ? thrown['response'] : {}
-  return parseErrorBody(thrown['error']) ?? parseErrorBody(response['data']) ?? { message, code }
+function detailsOf ({ message, code, error, data, response }: Record<string, unknown>, status: number): ErrorDetails {
+  if (!isObject(response)) {
+    const own = typeof message === 'string' ? message : 'The forwarder gave no reason.'
+    return parseErrorBody(error) ?? { message: own, code: typeof code === 'string' ? code : null }
+  }
+  // The message of an HTTP client has the URL, and its code is not the provider's.
+  return [data, response['data'], response['body']].map(parseBody).find(details => details !== undefined) ??
+    { message: `The provider responded with status ${status}.` }
+}
+
+/** Parsed, or the text: a page has no words for the client. */
+function parseBody (body: unknown): ErrorDetails | undefined {
+  if (typeof body !== 'string') return parseErrorBody(body)
+  try {
+    return parseErrorBody(JSON.parse(body))
+  } catch {
+    return body.includes('<') ? undefined : parseErrorBody(body)
+  }
 }
 
 function headersOf ({ headers, response }: Record<string, unknown>): HeadersLike {
@@ -52,6 +72,13 @@ const NETWORK_ERRORS: ReadonlyArray<readonly [pattern: RegExp, toError: (cause: 
   [/^(UND_ERR_CONNECT_TIMEOUT$|ERR_TLS|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/, notSent],
   // The client gave up waiting.
   [/^(TimeoutError|APIConnectionTimeoutError|UND_ERR_(HEADERS|BODY)_TIMEOUT)$/, timedOut],
+  // Of axios and got, which have a code for each way in which a response does not come.
+  [
+    /^ERR_(NETWORK|CANCELED|BAD_RESPONSE|UPLOAD|READING_RESPONSE_STREAM|BODY_PARSE_FAILURE|(FR_)?TOO_MANY_REDIRECTS)$/,
+    unreachable
+  ],
+  // `await response.json()` of a page.
+  [/^SyntaxError$/, cause => invalidResponse('The forwarder could not parse the response.', { cause })],
   // Anything else of Node, undici or an SDK that is not a bug.
   [
     /^(ECONN|EPIPE|EPROTO|ETIMEDOUT|ESOCKETTIMEDOUT|UND_ERR_(?!INVALID)|HPE_|ERR_SSL|ERR_STREAM_PREMATURE)/,

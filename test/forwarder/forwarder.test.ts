@@ -283,6 +283,11 @@ t.test('whatever a forwarder throws, the response satisfies the document', async
     ['a class of an SDK', new APIConnectionError('Connection error.'), 502, { code: 'upstream_unreachable' }],
     ['a time-out', new DOMException('late', 'TimeoutError'), 504, { code: 'upstream_timeout' }],
     ['a time-out of undici', error({ code: 'UND_ERR_HEADERS_TIMEOUT' }), 504, { code: 'upstream_timeout' }],
+    ['a time-out of axios', error({ code: 'ETIMEDOUT' }), 502, { code: 'upstream_unreachable' }],
+    ['an abort of axios', error({ code: 'ERR_CANCELED' }), 502, { code: 'upstream_unreachable' }],
+    ['no response of got', error({ code: 'ERR_READING_RESPONSE_STREAM' }), 502, { code: 'upstream_unreachable' }],
+    ['too many redirects', error({ code: 'ERR_FR_TOO_MANY_REDIRECTS' }), 502, { code: 'upstream_unreachable' }],
+    ['a page in place of JSON', new SyntaxError('Unexpected token <'), 502, { code: 'upstream_invalid_response' }],
     ['a mistake in an argument', error({ code: 'UND_ERR_INVALID_ARG' }), 500, { code: 'internal_error' }],
     ['a bug', new TypeError('x is not a function'), 500, { message: 'Internal error', code: 'internal_error' }],
     ['nothing', undefined, 500, { code: 'internal_error' }],
@@ -435,21 +440,93 @@ t.test('a change to a batch of forwardToProviders is sent if it is a copy, and t
 })
 
 t.test('the response that HTTP clients keep on their errors counts as the provider\'s', async t => {
-  const error = (properties: object) => Object.assign(new Error('Request failed'), properties)
-  for (const { what, thrown, expected } of [
+  const NO_BATCH = { error: { message: 'No such batch', code: 'gone' } }
+  const error = (properties: object) =>
+    Object.assign(new Error('Request failed: POST http://internal.example/v1/batches'), properties)
+  for (const { what, thrown, expected, details } of [
     {
       what: 'axios',
-      thrown: error({ response: { status: 404, data: { error: { message: 'No such batch' } }, headers: { 'x-request-id': 'r' } } }),
-      expected: { statusCode: 404, headers: { 'x-request-id': 'r' } }
+      thrown: error({ status: 404, code: 'ERR_BAD_REQUEST', response: { status: 404, data: NO_BATCH, headers: { 'x-request-id': 'r' } } }),
+      expected: { statusCode: 404, headers: { 'x-request-id': 'r' } },
+      details: { message: 'No such batch', code: 'gone' }
     },
-    { what: 'got', thrown: error({ response: { statusCode: 403 } }), expected: { statusCode: 403 } },
-    { what: 'a response without a status', thrown: error({ response: {} }), expected: { statusCode: 500 } }
+    {
+      what: 'got',
+      thrown: error({ code: 'ERR_NON_2XX_3XX_RESPONSE', response: { statusCode: 404, body: JSON.stringify(NO_BATCH) } }),
+      expected: { statusCode: 404 },
+      details: { message: 'No such batch', code: 'gone' }
+    },
+    {
+      what: 'ky 1',
+      thrown: error({ response: new Response(JSON.stringify(NO_BATCH), { status: 404, headers: { 'x-request-id': 'r' } }) }),
+      expected: { statusCode: 404, headers: { 'x-request-id': 'r' } },
+      details: { message: 'The provider responded with status 404.', code: 'batch_not_found' }
+    },
+    {
+      what: 'ky 2',
+      thrown: error({ data: NO_BATCH, response: new Response('', { status: 404 }) }),
+      expected: { statusCode: 404 },
+      details: { message: 'No such batch', code: 'gone' }
+    },
+    {
+      what: 'a text',
+      thrown: error({ response: { status: 403, data: 'Forbidden' } }),
+      expected: { statusCode: 403 },
+      details: { message: 'Forbidden', code: null }
+    },
+    {
+      what: 'a page',
+      thrown: error({ code: 'ERR_BAD_REQUEST', response: { status: 403, data: '<html>' } }),
+      expected: { statusCode: 403 },
+      details: { message: 'The provider responded with status 403.', code: null }
+    },
+    {
+      what: 'a response without a status',
+      thrown: error({ response: {} }),
+      expected: { statusCode: 500 },
+      details: { message: 'Internal error' }
+    }
   ]) {
     const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward: async () => { throw thrown } })
     const response = await cancel(app)
     t.match(response, expected, what)
     t.strictSame(violations(response), [], what)
+    t.match(response.json(), { error: details }, what)
+    t.notMatch(response.body, 'internal.example', what)
   }
+})
+
+t.test('an error of the configuration never reaches the client, the log has it', async t => {
+  const lines: string[] = []
+  const logger = { level: 'info', stream: { write: (line: string) => { lines.push(line) } } }
+  const misconfigured = () => openai({ apiKey: 'Bearer sk-server' }) as never
+  for (const { what, forward } of [
+    { what: 'cancel', forward: async () => misconfigured() },
+    { what: 'prepare', forward: { cancel: async () => BATCH, prepare: misconfigured } }
+  ]) {
+    const app = await buildWithoutPauses(t, { defaultProvider: 'x', forward }, { logger })
+    const response = await cancel(app)
+    t.equal(response.statusCode, 500, what)
+    t.strictSame(response.json(), {
+      error: { message: 'Internal error', type: 'server_error', param: null, code: 'internal_error' },
+      provider: 'x'
+    }, what)
+    t.ok(lines.splice(0).some(line => line.includes('must be a function or the credential itself')), what)
+  }
+})
+
+t.test('the log says what to do about the method of a client that was taken off it', async t => {
+  const lines: string[] = []
+  const logger = { level: 'error', stream: { write: (line: string) => { lines.push(line) } } }
+  const sdk = new OpenAI({ apiKey: 'sk' })
+  const app = await buildWithoutPauses(t, {
+    defaultProvider: 'openai',
+    forward: { cancel: sdk.batches.cancel as never }
+  }, { logger })
+  t.match((await cancel(app)).json(), { error: { message: 'Internal error', code: 'internal_error' } })
+  t.match(lines.map(line => JSON.parse(line)), [{
+    err: { message: / called without `this`: wrap methods, as in \(\{ batchId \}\) => client\.batches\.cancel\(batchId\)\./ }
+  }])
 })
 
 t.test('what prepare throws is never the provider\'s response', async t => {
