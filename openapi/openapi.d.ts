@@ -157,7 +157,7 @@ export interface operations {
                  * @description The provider that holds the batch.
                  * @example openai
                  */
-                "x-portkey-provider": "openai" | "groq" | "deepinfra" | "parasail" | "cerebras" | "moonshot" | "dashscope" | "zhipu" | "siliconflow" | "morph" | "voyage" | "azure-openai" | "azure-ai" | "anthropic" | "bedrock" | "vertex-ai" | "google" | "mistral-ai" | "together-ai" | "cohere" | "x-ai" | "novita-ai" | "digitalocean" | "watsonx";
+                "x-portkey-provider": "openai" | "groq" | "deepinfra" | "parasail" | "cerebras" | "moonshot" | "dashscope" | "zhipu" | "siliconflow" | "morph" | "voyage" | "nebius" | "qianfan" | "azure-openai" | "azure-ai" | "anthropic" | "claude-platform-aws" | "bedrock" | "bedrock-openai" | "vertex-ai" | "google" | "mistral-ai" | "together-ai" | "cohere" | "x-ai" | "novita-ai" | "ppio" | "digitalocean" | "watsonx" | "databricks";
                 /** @description `wait=N` delays the response until the batch is terminal, for at most N seconds (RFC 7240). Other preferences are ignored. */
                 prefer?: string;
                 /** @description A flat JSON object that combines several of these headers: key `k` stands for the header `x-portkey-k`, and `api_key` for `Authorization`. It takes precedence over the headers. Example: `{"provider":"openai","request_timeout":10000}`. */
@@ -200,7 +200,7 @@ export interface operations {
                 "x-portkey-anthropic-beta"?: string;
                 /** @description The same, under Anthropic's own name. */
                 "anthropic-beta"?: string;
-                /** @description The workspace at Anthropic, for a credential that spans several. */
+                /** @description The workspace at Anthropic, for a credential that spans several; required on AWS. */
                 "anthropic-workspace-id"?: string;
                 /** @description The id of the AWS access key to sign with. */
                 "x-portkey-aws-access-key-id"?: string;
@@ -210,7 +210,7 @@ export interface operations {
                 "x-portkey-aws-session-token"?: string;
                 /** @description The AWS region of the batch, such as `us-east-1`; not needed beside an ARN. */
                 "x-portkey-aws-region"?: string;
-                /** @description `apiKey` if the credential is a Bedrock API key in `Authorization`, `accessKey` for AWS keys; a role is not assumed for a client: the server's own identity is the option `credentials` of bedrock(). */
+                /** @description `apiKey` if the credential is an API key in `Authorization`, `accessKey` for AWS keys; a role is not assumed for a client: the server's own identity is the option `credentials` of the provider's factory. */
                 "x-portkey-aws-auth-type"?: string;
                 /** @description The Google Cloud project of the batch, by id or number; not needed beside a full resource name. */
                 "x-portkey-vertex-project-id"?: string;
@@ -226,6 +226,8 @@ export interface operations {
                 "x-portkey-watsonx-project-id"?: string;
                 /** @description The deployment space in watsonx.ai that holds the batch; not with a project. */
                 "x-portkey-watsonx-space-id"?: string;
+                /** @description The host of the workspace at Databricks, such as `adb-1234567890123456.7.azuredatabricks.net`, `1234567890123456.7.gcp.databricks.com` or `dbc-a1b2345c-d6e7.cloud.databricks.com`, which `dbc-a1b2345c-d6e7` stands for as well. */
+                "x-portkey-databricks-workspace"?: string;
             };
             path: {
                 /**
