@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { devNull } from 'node:os'
+import { AnthropicAws, type AwsClientOptions } from '@anthropic-ai/aws-sdk'
 import Anthropic from '@anthropic-ai/sdk'
 import {
   BedrockClient,
@@ -19,10 +20,11 @@ import OpenAI, { AzureOpenAI } from 'openai'
 import t, { type Test } from 'tap'
 import Together from 'together-ai'
 import {
-  anthropic, azureOpenAI, builtIn, cohere, digitalocean, forwardToProviders, google, mistral, openai, providerFactories,
+  anthropic, azureOpenAI, bedrockOpenAI, builtIn, cohere, digitalocean, forwardToProviders, google, mistral, openai, providerFactories,
   together, vertex, watsonx, type Provider, type ProviderOptions
 } from '../../lib/index.js'
 import { defineBedrock } from '../../lib/providers/bedrock.js'
+import { defineClaudePlatformAWS } from '../../lib/providers/claude-platform-aws.js'
 import { createSigner } from '../../lib/providers/sigv4.js'
 import { fixtureOf } from '../fixtures/index.js'
 import { buildWithoutPauses, cancel } from '../support/app.js'
@@ -506,6 +508,82 @@ const signedRow = (what: string, id: string, keys: typeof AWS_KEYS & { sessionTo
   ]
 })
 
+const claudeAt = defineClaudePlatformAWS(createSigner({ now: () => AT }))
+
+/** All that the request says of the program would be signed, but for Anthropic's own headers and the host. */
+const claudeSdk = (credential: AwsClientOptions) => (url: string): Sdk => {
+  const { batches } = new AnthropicAws({
+    awsRegion: 'us-east-1',
+    workspaceId: 'wrkspc_1',
+    baseURL: url,
+    maxRetries: 0,
+    middleware: [(request, next) => {
+      const headers = [...new Headers(request.headers)].filter(([name]) => /^(anthropic-|authorization$)/.test(name))
+      return next({ ...request, headers: new Headers(headers) })
+    }],
+    ...credential
+  }).messages
+  return { cancel: () => batches.cancel('msgbatch_1'), retrieve: () => batches.retrieve('msgbatch_1') }
+}
+
+const claudeRow = (what: string, keys: typeof AWS_KEYS & { sessionToken?: string }): Row => ({
+  what: `claude platform on aws, ${what}`,
+  name: 'claude-platform-aws',
+  id: 'msgbatch_1',
+  sdk: claudeSdk({
+    awsAccessKey: keys.accessKeyId,
+    awsSecretAccessKey: keys.secretAccessKey,
+    awsSessionToken: keys.sessionToken ?? null
+  }),
+  ways: [
+    {
+      what: 'with the keys of the client',
+      provider: url => claudeAt({ baseUrl: `${url}/v1` }),
+      headers: { ...awsHeaders(keys), 'anthropic-workspace-id': 'wrkspc_1' }
+    },
+    {
+      what: 'with the keys of the server',
+      provider: url => claudeAt({
+        baseUrl: `${url}/v1`,
+        region: 'us-east-1',
+        workspaceId: 'wrkspc_1',
+        credentials: async () => keys
+      })
+    }
+  ]
+})
+
+const CLAUDE_ROWS: readonly Row[] = [
+  claudeRow('AWS keys', AWS_KEYS),
+  claudeRow('AWS keys and a session', AWS_SESSION),
+  {
+    what: 'claude platform on aws, a key',
+    name: 'claude-platform-aws',
+    id: 'msgbatch_1',
+    sdk: claudeSdk({ apiKey: KEY }),
+    ways: [
+      {
+        what: 'with the key of the client',
+        provider: url => claudeAt({ baseUrl: `${url}/v1` }),
+        headers: { ...AUTHORIZATION, 'anthropic-workspace-id': 'wrkspc_1' }
+      },
+      {
+        what: 'with the key of the server',
+        provider: url => claudeAt({ baseUrl: `${url}/v1`, apiKey: KEY, workspaceId: 'wrkspc_1' })
+      }
+    ]
+  }
+]
+
+/** OpenAI's client, as AWS documents it for these batches. */
+const bedrockOpenAIRow: Row = {
+  what: 'bedrock-openai, an API key',
+  name: 'bedrock-openai',
+  id: 'batch_1',
+  sdk: url => openaiSdk({ baseURL: `${url}/openai/v1` })(url),
+  ways: ways('/openai/v1', bedrockOpenAI)
+}
+
 const BEDROCK_ROWS: readonly Row[] = [
   signedRow('an id', JOB, AWS_KEYS),
   signedRow('an id and a session', JOB, AWS_SESSION),
@@ -517,7 +595,8 @@ const BEDROCK_ROWS: readonly Row[] = [
     id: ARN,
     sdk: bedrockSdk({ token: { token: KEY }, authSchemePreference: ['httpBearerAuth'] }, ARN),
     ways: ways('', bedrockAt)
-  }
+  },
+  bedrockOpenAIRow
 ]
 
 /* Google */
@@ -758,8 +837,10 @@ const seen = new Set<string>()
 
 /** The two requests of each row as its SDK makes them and as the route does, in all its ways. */
 async function parity (t: Test, rows: readonly Row[]): Promise<void> {
-  // Amazon's SDK signs for this moment; it has no other clock.
+  // The SDKs that sign do so for this moment; they have no other clock.
   t.intercept(Date, 'now', { value: () => AT })
+  const construct = (date: DateConstructor, args: unknown[]) => Reflect.construct(date, args.length === 0 ? [AT] : args)
+  t.intercept(globalThis, 'Date', { value: new Proxy(Date, { construct }) })
 
   for (const { what, name, id, shown = id, anyId = false, sdk, ways, differences = [] } of rows) {
     await t.test(what, async t => {
@@ -804,6 +885,7 @@ t.test('OpenAI, Groq and Together', t => parity(t, OPENAI_ROWS))
 t.test('Azure OpenAI', t => parity(t, AZURE_ROWS))
 t.test('Anthropic', t => parity(t, ANTHROPIC_ROWS))
 t.test('Amazon Bedrock, signatures included', t => parity(t, BEDROCK_ROWS))
+t.test('Claude Platform on AWS, signatures included', t => parity(t, CLAUDE_ROWS))
 t.test('Gemini and Vertex AI', t => parity(t, GOOGLE_ROWS))
 t.test('Mistral, Cohere, DigitalOcean and watsonx', t => parity(t, OTHER_ROWS))
 
@@ -903,6 +985,17 @@ t.test('where Amazon has its regions', async t => {
     })
     await t.rejects(client.send(new StopModelInvocationJobCommand({ jobIdentifier: JOB })))
     t.strictSame(asked, [await ourUrl('bedrock', JOB, { 'x-portkey-aws-region': region })], region)
+  }
+})
+
+t.test('where Claude Platform on AWS has its regions', async t => {
+  for (const region of ['us-east-1', 'eu-west-1', 'ap-southeast-2']) {
+    const { baseURL } = new AnthropicAws({ awsRegion: region, workspaceId: 'w', apiKey: KEY })
+    const url = await ourUrl('claude-platform-aws', 'msgbatch_1', {
+      'x-portkey-aws-region': region,
+      'anthropic-workspace-id': 'w'
+    })
+    t.equal(url, `${baseURL}/v1/messages/batches/msgbatch_1/cancel`, region)
   }
 })
 
