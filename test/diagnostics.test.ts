@@ -67,6 +67,7 @@ t.test('every call of the route is reported, without a secret', async t => {
     { ...call, provider: 'x', outcome: 'FST_ERR_CTP_INVALID_MEDIA_TYPE', status: 415, attempts: 0, reads: 0 },
     { ...call, operation: 'retrieve', provider: 'x', outcome: 'in_progress', status: 200, attempts: 0, reads: 1 }
   ])
+  t.equal(reportsOf(events).length, 5)
   t.notMatch(JSON.stringify(events), 'secret')
 })
 

@@ -46,7 +46,11 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
   let closing = false
 
   /** Runs before the body is read and before the host's preHandler, which sees only calls that can be made. */
-  const onRequest = (operation: CallOperation) => (request: Request, _reply: Reply, done: () => void): void => {
+  const onRequest = (operation: CallOperation) => function checkCall (
+    request: Request,
+    _reply: Reply,
+    done: () => void
+  ): void {
     const resolved = reader.resolveProvider(request as FastifyRequest)
     const trace = traceCall({ operation, provider: resolved.provider, batchId: request.params.id })
     states.set(request, { resolved, trace, wait: undefined })
@@ -130,18 +134,16 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
     for (const stop of waits) stop()
   }
 
+  // Tracers name spans by these functions.
+  const cancelBatch = (request: Request, reply: Reply) => respond(request, reply, engine.cancel, notifyCancelled)
+  const retrieveBatch = (request: Request, reply: Reply) => respond(request, reply, engine.retrieve)
+  const hooks = (operation: CallOperation) =>
+    ({ onRequest: onRequest(operation), errorHandler: errorHandler(operation) })
+
   return {
     endWaits,
-    cancel: {
-      onRequest: onRequest('cancel'),
-      handler: (request: Request, reply: Reply) => respond(request, reply, engine.cancel, notifyCancelled),
-      errorHandler: errorHandler('cancel')
-    },
-    retrieve: {
-      onRequest: onRequest('retrieve'),
-      handler: (request: Request, reply: Reply) => respond(request, reply, engine.retrieve),
-      errorHandler: errorHandler('retrieve')
-    }
+    cancel: { handler: cancelBatch, ...hooks('cancel') },
+    retrieve: { handler: retrieveBatch, ...hooks('retrieve') }
   }
 }
 

@@ -1,5 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
+import { SpanKind } from '@opentelemetry/api'
+import type { UndiciInstrumentation } from '@opentelemetry/instrumentation-undici'
+import {
+  ConsoleSpanExporter, InMemorySpanExporter, type NodeTracerProvider, type ReadableSpan
+} from '@opentelemetry/sdk-trace-node'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import batchSandbox from '../../lib/sandbox/index.js'
@@ -41,11 +46,16 @@ interface Response {
   readonly body: unknown
 }
 
-/** Runs an example that listens. Returns what sends requests to it. */
-async function startExample (t: Test, file: string, env: Environment) {
+/** Runs an example. Returns what it exports. */
+async function runExample (file: string, env: Environment) {
   setEnvironment(env)
   const run = file.endsWith('.ts') ? runTypeScript : runJavaScript
-  const { app } = await run(nextName(file), await read(file)) as { app: FastifyInstance }
+  return await run(nextName(file), await read(file))
+}
+
+/** Runs an example that listens. Returns what sends requests to it. */
+async function startExample (t: Test, file: string, env: Environment) {
+  const { app } = await runExample(file, env) as { app: FastifyInstance }
   t.teardown(() => app.close())
   const { port } = app.server.address() as AddressInfo
 
@@ -194,6 +204,77 @@ t.test('prometheus.js: outcomes are counted by provider', async t => {
     'batch_cancel_attempts_total{operation="cancel",provider="openai",status="400"} 0',
     'batch_overdue_total{provider="openai"} 2'
   ]) t.match(body, line)
+})
+
+interface SpanSummary {
+  readonly name: string
+  readonly kind: SpanKind
+  /** The name of the span above it, or its id if that span is the client's. */
+  readonly parent: string | undefined
+}
+
+/** The spans in the order in which they started. */
+function summarize (spans: readonly ReadableSpan[]): SpanSummary[] {
+  const nameOf = (id: string | undefined) => spans.find(span => span.spanContext().spanId === id)?.name ?? id
+  const byStart = ({ startTime: [a, a2] }: ReadableSpan, { startTime: [b, b2] }: ReadableSpan) => a - b || a2 - b2
+  return spans.toSorted(byStart).map(({ name, kind, parentSpanContext }) =>
+    ({ name, kind, parent: nameOf(parentSpanContext?.spanId) }))
+}
+
+t.test('opentelemetry.js: one trace from the incoming request to the provider\'s call', async t => {
+  const upstream = await startUpstream(t, ({ method }) =>
+    method === 'GET' ? { body: batch({ id: 'batch_1' }) } : { status: 503, body: {} })
+  const memory = new InMemorySpanExporter()
+  t.intercept(ConsoleSpanExporter.prototype, 'export', { value: memory.export.bind(memory) })
+  const { app, tracing, undici } = await runExample('opentelemetry.js', { OPENAI_BASE_URL: `${upstream.url}/v1` }) as {
+    readonly app: FastifyInstance
+    readonly tracing: NodeTracerProvider
+    readonly undici: UndiciInstrumentation
+  }
+  t.teardown(async () => {
+    await app.close()
+    undici.disable()
+    await tracing.shutdown()
+  })
+
+  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
+  const clientSpan = '00f067aa0ba902b7'
+  const response = await app.inject({
+    method: 'POST',
+    url: '/v1/batches/batch_1/cancel',
+    headers: {
+      'x-portkey-provider': 'openai',
+      authorization: 'Bearer sk-client',
+      traceparent: `00-${traceId}-${clientSpan}-01`,
+      tracestate: 'client=1'
+    }
+  })
+  t.match(response, { statusCode: 200, headers: { 'x-batch-source': 'retrieved' } })
+
+  const spans = memory.getFinishedSpans()
+  t.strictSame([...new Set(spans.map(span => span.spanContext().traceId))], [traceId], 'one trace')
+  const handler = 'handler - cancelBatch'
+  t.strictSame(summarize(spans), [
+    { name: 'request', kind: SpanKind.SERVER, parent: clientSpan },
+    { name: 'onRequest - checkCall', kind: SpanKind.INTERNAL, parent: 'request' },
+    { name: handler, kind: SpanKind.INTERNAL, parent: 'request' },
+    { name: 'POST', kind: SpanKind.CLIENT, parent: handler },
+    { name: 'GET', kind: SpanKind.CLIENT, parent: handler }
+  ])
+  t.match(spans.find(({ name }) => name === handler)?.attributes, {
+    'batch.operation': 'cancel',
+    'batch.provider': 'openai',
+    'batch.outcome': 'cancelling',
+    'batch.attempts': 1,
+    'batch.reads': 1,
+    'batch.overdue': false
+  })
+  const calls = ['POST', 'GET'].map(method => spans.find(({ name }) => name === method)?.spanContext().spanId)
+  t.strictSame(
+    upstream.requests.map(({ headers }) => [headers['traceparent'], headers['tracestate']]),
+    calls.map(spanId => [`00-${traceId}-${spanId}-01`, 'client=1']),
+    'each request to the provider has the id of its span'
+  )
 })
 
 t.test('every example is listed and tested', async t => {
