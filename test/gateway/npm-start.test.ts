@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { run, type Program } from '../support/program.js'
 import { ROOT } from '../support/root.js'
 import { cancelsInFlight, COMPLETE, holdingUpstream, trusting, type HeldUpstream } from './held-upstream.js'
-import { connectTo, originFrom, run, type Program } from './program.js'
+import { connectTo, originFrom } from './program.js'
 
 const NPM_SIGNALS = [
   { signal: 'SIGINT', sender: 'a terminal sends it to the group', target: -1 },

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { request, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { createGateway, type GatewayOptions } from '../../gateway/gateway.js'
 import { main } from '../../gateway/main.js'
+import { run, type Program } from '../support/program.js'
 import { ROOT } from '../support/root.js'
 import type { Upstream } from '../support/upstream.js'
 
@@ -34,15 +35,6 @@ export async function listen (t: Test, options: GatewayOptions = {}, host = '127
   t.teardown(() => app.close())
   await app.listen({ host, port: 0 })
   return app
-}
-
-export interface Program {
-  readonly child: ChildProcess
-  /** Everything it has printed so far. */
-  readonly stdout: () => string
-  readonly stderr: () => string
-  /** Resolves with the exit code, or with the signal that ended it. */
-  readonly ended: Promise<number | string>
 }
 
 const START = fileURLToPath(new URL('build/gateway/start.js', ROOT))
@@ -83,31 +75,6 @@ export const startInShell = (t: Test, env: Record<string, string>): Program => r
   ['-c', '"$0" "$@"; exit $?', process.execPath, START],
   { ...process.env, PORT: '0', ...env }
 )
-
-export function run (t: Test, file: string, args: readonly string[], env: NodeJS.ProcessEnv): Program {
-  // A process group of its own gets signals as a terminal sends them.
-  const child = spawn(file, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-  t.teardown(() => endGroup(child.pid as number))
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', chunk => { stdout += String(chunk) })
-  child.stderr.on('data', chunk => { stderr += String(chunk) })
-  return {
-    child,
-    stdout: () => stdout,
-    stderr: () => stderr,
-    ended: once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string)
-  }
-}
-
-/** Ends whatever of a process group is still there. */
-function endGroup (leader: number): void {
-  try {
-    process.kill(-leader, 'SIGKILL')
-  } catch {
-    // All of it has ended.
-  }
-}
 
 /** Waits until the program has printed its last line, and returns the origin it listens on. */
 export async function originFrom ({ child, stdout, stderr, ended }: Program): Promise<string> {
