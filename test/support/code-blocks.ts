@@ -61,7 +61,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
 }
 
 /** Imports this package from a folder that holds `lib` and `schemas`: `build` to run a module, the root for types. */
-const importFrom = (folder: '../../' | '../../build/', source: string) => source.replace(
+const importFrom = (folder: string, source: string) => source.replace(
   /'fastify-batch-cancel(\/\w+)?'/g,
   (_match, entry = '') => `'${folder}${ENTRIES[entry] as string}'`
 )
@@ -76,6 +76,20 @@ async function write (name: string, source: string): Promise<URL> {
 /** Runs a module of JavaScript with the sources of this package, and returns its exports. */
 export async function runJavaScript (name: string, source: string): Promise<Record<string, unknown>> {
   return await import((await write(`${name}.mjs`, importFrom('../../build/', source))).href)
+}
+
+/**
+ * Copies a folder of examples to one in which it runs with the sources of this package, and returns the copy. It has
+ * modules of its own, so an app in it can be started more than once in a process.
+ */
+export async function copyExample (folder: string, name: string): Promise<URL> {
+  const from = new URL(`examples/${folder}/`, ROOT)
+  const to = new URL(`${name}/`, FOLDER)
+  await mkdir(to, { recursive: true })
+  for (const file of await readdir(from)) {
+    await writeFile(new URL(file, to), importFrom('../../../build/', await readFile(new URL(file, from), 'utf8')))
+  }
+  return to
 }
 
 /** Runs a module of TypeScript, without its types, as `runJavaScript` does. */
