@@ -1,13 +1,14 @@
-import createError from '@fastify/error'
+import createError, { type FastifyErrorConstructor } from '@fastify/error'
 import type { Batch } from '../schemas/batch.js'
 import { pickResponseHeaders, type HeadersLike, type ResponseHeaders } from './headers.js'
 
 /** An option that cannot work, found at registration. */
-export const FST_BATCH_CANCEL_INVALID_OPTION =
+export const FST_BATCH_CANCEL_INVALID_OPTION: FastifyErrorConstructor<{ code: string }, [string]> =
   createError<[string]>('FST_BATCH_CANCEL_INVALID_OPTION', '%s', 500, TypeError)
 
 /** A call that came after its canceller was closed. */
-export const FST_BATCH_CANCEL_CLOSED = createError('FST_BATCH_CANCEL_CLOSED', 'The canceller is closed.', 503)
+export const FST_BATCH_CANCEL_CLOSED: FastifyErrorConstructor<{ code: string, statusCode: number }> =
+  createError('FST_BATCH_CANCEL_CLOSED', 'The canceller is closed.', 503)
 
 /** The codes of this package's own errors, each with its HTTP status. */
 export const ERROR_STATUS = {

@@ -1,8 +1,6 @@
 import { createRequire } from 'node:module'
 import { internalError } from '../errors.js'
 
-const { resolve } = createRequire(import.meta.url)
-
 /**
  * Returns a function that loads optional peer dependencies when they are first needed. A failure is not remembered:
  * they may be installed later.
@@ -22,15 +20,27 @@ export function importPeer<T> (names: readonly string[], load: () => Promise<T>)
   }
 }
 
-/** The optional peer dependencies that are not installed, so that a server finds out when it starts. */
-export const missingPeers = (names: readonly string[]): readonly string[] => names.filter(name => {
+/** This package itself: what cannot find it by name is a bundle. */
+const SELF = 'fastify-batch-cancel/package.json'
+
+/**
+ * The optional peer dependencies that are not installed, so that a server finds out when it starts. None in a bundle,
+ * which may have them inside.
+ *
+ * @param from the URL of a module in the package
+ */
+export const missingPeers = (names: readonly string[], from: string = import.meta.url): readonly string[] =>
+  canResolve(SELF, from) ? names.filter(name => !canResolve(name, from)) : []
+
+function canResolve (name: string, from: string): boolean {
   try {
-    resolve(name)
-    return false
-  } catch {
+    // It throws as well in a bundle of CommonJS, which has no URL.
+    createRequire(from).resolve(name)
     return true
+  } catch {
+    return false
   }
-})
+}
 
 /** What is wrong with an option that needs optional peer dependencies; `undefined` if they are installed. */
 export function peerConflict (

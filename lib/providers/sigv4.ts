@@ -56,7 +56,10 @@ export function createSigner ({ load = loadSigner, now = Date.now }: SignerOptio
 }
 
 async function loadSigner (): Promise<Signer> {
-  const [{ SignatureV4 }, { Hash }] = await Promise.all([import('@smithy/signature-v4'), import('@smithy/hash-node')])
+  const [{ SignatureV4 }, { Hash }] = await Promise.all([
+    import('@smithy/signature-v4').catch(rethrow),
+    import('@smithy/hash-node').catch(rethrow)
+  ])
   const sha256 = Hash.bind(null, 'sha256')
 
   return async ({ method, origin, path, headers = {} }, keys, { service, region }, date) => {
@@ -72,3 +75,6 @@ async function loadSigner (): Promise<Signer> {
     return signed.headers
   }
 }
+
+/** With a `catch` at the very import, esbuild leaves a package that is not installed out of a bundle. */
+const rethrow = (error: unknown): never => { throw error }

@@ -1,8 +1,9 @@
-import createError from '@fastify/error'
+import createError, { type FastifyErrorConstructor } from '@fastify/error'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
 /** Thrown at registration if an option of the sandbox is not valid. */
-export const InvalidOption = createError<[message: string]>('FST_BATCH_SANDBOX_INVALID_OPTION', '%s', 500, TypeError)
+export const InvalidOption: FastifyErrorConstructor<{ code: string }, [message: string]> =
+  createError('FST_BATCH_SANDBOX_INVALID_OPTION', '%s', 500, TypeError)
 
 /** The parts of an error response besides its message. */
 export interface ErrorDetails {

@@ -125,6 +125,8 @@ t.test('what is built in', async t => {
 
 t.test('optional packages', async t => {
   t.strictSame(missingPeers(['@smithy/signature-v4', 'no-such-package']), ['no-such-package'])
+  // `import.meta.url` of an ECMAScript module, and of CommonJS as esbuild writes it.
+  for (const bundle of ['file:///bundle.mjs', '']) t.strictSame(missingPeers(['no-such-package'], bundle), [], bundle)
   t.doesNotThrow(() => bedrock({ credentials: { accessKeyId: 'a', secretAccessKey: 'b' } }))
   const { peerDependencies } = createRequire(ROOT)('./package.json') as { peerDependencies: object }
   t.strictSame(
