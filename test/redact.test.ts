@@ -2,7 +2,8 @@ import { generateKeyPairSync } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import { redactError } from '../lib/index.js'
-import { redactText, secretsIn } from '../lib/redact.js'
+import { redactText } from '../lib/redact.js'
+import { secretsIn } from '../lib/secrets.js'
 
 t.test('what looks like a secret is masked', async t => {
   const { privateKey } = generateKeyPairSync('rsa', {
@@ -18,6 +19,10 @@ t.test('what looks like a secret is masked', async t => {
     { text: 'ya29.a0AfH6SMBx-y', expected: '***' },
     { text: 'Incorrect API key sk-proj-abcdefgh12', expected: 'Incorrect API key ***' },
     { text: 'AKIAIOSFODNN7EXAMPLE is unknown', expected: '*** is unknown' },
+    { text: 'gsk_abcdefgh12 or AIzaSyA-abcdefghijklmnopqrstuvwxyz01234', expected: '*** or ***' },
+    { text: 'no proxy at http://user:pass@proxy:8080/', expected: 'no proxy at http://***@proxy:8080/' },
+    { text: 'GET https://x.example/a?b=1&api_key=abc&c=2', expected: 'GET https://x.example/a?b=1&api_key=***&c=2' },
+    { text: 'GET https://x.example/a?sig=abc', expected: 'GET https://x.example/a?sig=***' },
     { text: `key ${privateKey} end`, expected: 'key ***\n end' },
     { text: 'the bearer of bad news', expected: 'the bearer of bad news' },
     { text: 'a task-list of risk-free words', expected: 'a task-list of risk-free words' }
@@ -29,15 +34,23 @@ t.test('the secrets of a client are found in its headers', async t => {
     host: 'llm.example.com',
     authorization: 'Bearer opaque-token',
     'x-portkey-aws-secret-access-key': 'aws-secret-1',
-    'x-portkey-config': '{"api_key":"config-key","retry":{"attempts":1}}',
+    'x-portkey-config': '{"api_key":"config-key","provider":"openai","forward_headers":["X-Team"]}',
     'x-portkey-forward-headers': 'X-Tenant',
     'x-tenant': 'tenant-secret',
-    'x-api-key': 'short'
-  }), [
-    '{"api_key":"config-key","retry":{"attempts":1}}', 'Bearer opaque-token', 'tenant-secret', 'opaque-token',
-    'aws-secret-1', 'config-key'
-  ])
+    'x-team': 'team-secret',
+    cookie: ''
+  }), ['Bearer opaque-token', 'opaque-token', 'aws-secret-1', 'tenant-secret', 'team-secret', '', 'config-key'])
   t.strictSame(secretsIn({ 'x-portkey-config': '{broken json' }), ['{broken json'])
+  t.strictSame(secretsIn({ 'proxy-authorization': 'Basic dXNlcjpwYXNz' }), [
+    'Basic dXNlcjpwYXNz', 'dXNlcjpwYXNz', 'user:pass', 'pass'
+  ])
+  const nested = JSON.stringify({ vertexServiceAccountJson: { private_key: 'pem', other: '{"deep":"value"}' } })
+  t.strictSame(secretsIn({ 'x-portkey-config': nested }), ['pem', '{"deep":"value"}', 'value'])
+  const long = 'a'.repeat(40)
+  t.strictSame(secretsIn({ authorization: `AWS4 Signature=${long}` }), [
+    `AWS4 Signature=${long}`, `Signature=${long}`, long
+  ])
+  t.strictSame(secretsIn({ 'x-portkey-config': `{"api_key":${'['.repeat(5000)}"key"${']'.repeat(5000)}}` }), [])
 })
 
 t.test('no secret is left in a redacted error, wherever it stood', async t => {

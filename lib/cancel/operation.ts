@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { CheckedForwarder } from '../forwarder/check-forwarder.js'
 import type { BatchCall } from '../forwarder/types.js'
-import { redactError, secretsIn } from '../redact.js'
+import { redactError } from '../redact.js'
+import { secretsIn } from '../secrets.js'
 import type { Clock } from './clock.js'
 import type { Deadline } from './deadline.js'
 

@@ -6,7 +6,7 @@ const MESSAGE_KEYS = ['message', 'Message', 'msg', 'error_description', 'title']
 const INNER_KEYS = ['error', 'detail', 'errors', 'message']
 
 const MAX_DEPTH = 4
-const MAX_MESSAGE_LENGTH = 4000
+export const MAX_MESSAGE_LENGTH = 4000
 const MAX_DETAIL_LENGTH = 128
 
 /**

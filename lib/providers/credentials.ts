@@ -9,6 +9,15 @@ type Find<T> = (call: BatchCall) => T | undefined | Promise<T | undefined>
 export const isFunctionOption = <T>(option: Resolvable<T> | undefined): option is Find<T> =>
   typeof option === 'function'
 
+/** The headers and strings of a call that are secret: its credential, what was exchanged for it, forwarded values. */
+export const secretsOf = (
+  credential: unknown,
+  ...headers: ReadonlyArray<Readonly<Record<string, string>>>
+): string[] => [
+  ...isObject(credential) ? Object.values(credential) : [credential],
+  ...headers.flatMap(values => Object.values(values))
+].filter(value => typeof value === 'string')
+
 /**
  * Calls a function of the server. What it throws is for the server's log: it may name vaults, roles or tenants.
  *

@@ -1,13 +1,16 @@
 import { createHash } from 'node:crypto'
+import { BatchCancelError } from '../errors.js'
 import { refuseAsForwarder } from '../forwarder/forwarder-option.js'
 import { onCallEnd } from '../forwarder/lifetime.js'
 import { tieShareKey } from '../forwarder/share-key.js'
 import type { Batch, BatchCall, BatchForwarder, BatchResult } from '../forwarder/types.js'
-import { isFunctionOption } from './credentials.js'
+import { createMask } from '../mask.js'
+import { redactError, toRedactedCause } from '../redact.js'
+import { secretsInValue } from '../secrets.js'
+import { isFunctionOption, secretsOf } from './credentials.js'
 import { checkForwardOptions, originOf, type ForwardOptions } from './forward-options.js'
 import { checkUrl } from './hosts.js'
-import { createUpstream, DEFAULT_HEADERS } from './http-client.js'
-import { createMask, secretsOf } from './mask.js'
+import { createUpstream, DEFAULT_HEADERS, type UpstreamResponse } from './http-client.js'
 import type { Action } from './provider.js'
 import { readResponse } from './read-response.js'
 import { builtIn } from './registry.js'
@@ -74,9 +77,15 @@ export function createProviderForwarder (
     const authorized = await provider.authorize(credential, { ...request, origin, place })
     const headers = Object.assign({}, DEFAULT_HEADERS, forwarded, request.headers, authorized)
     const onEnd = (listener: () => void) => onCallEnd(call, listener)
-    const response = await upstream(origin, { ...request, headers, trace: traceHeadersOf(call.headers) }, call.provider, onEnd)
-    const mask = () => createMask([...secretsOf(credential, authorized), ...Object.values(forwarded)])
-    return readResponse(response, { provider, action, batchId, mask })
+    const secrets = secretsOf(credential, authorized, forwarded)
+    let response: UpstreamResponse
+    try {
+      const trace = traceHeadersOf(call.headers)
+      response = await upstream(origin, { ...request, headers, trace }, call.provider, onEnd)
+    } catch (error) {
+      throw withoutSecrets(error, secrets)
+    }
+    return readResponse(response, { provider, action, batchId, secrets })
   }
 
   // A read never returns without a batch.
@@ -96,6 +105,14 @@ export function createProviderForwarder (
     close: () => upstream.close(),
     providers: traits
   }
+}
+
+/** An error of a dispatcher, which knows the whole request, in words that repeat no secret: nearly always as it is. */
+function withoutSecrets (error: unknown, secrets: readonly string[]): unknown {
+  if (error instanceof BatchCancelError) return error
+  const parts = secrets.flatMap(secretsInValue)
+  const words = JSON.stringify(redactError(error))
+  return createMask(parts)(words) === words ? error : toRedactedCause(error, parts)
 }
 
 /** What makes two reads the same: the whole request before it is signed. Hashed, since it holds the credential. */

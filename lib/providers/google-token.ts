@@ -7,6 +7,7 @@ import {
   MAX_CACHED_TOKENS, MAX_PRIVATE_KEY_CHARACTERS, MAX_RSA_BITS, MAX_TOKEN_EXCHANGES, MAX_TOKEN_RESPONSE_BYTES,
   MIN_RSA_BITS, TOKEN_EXPIRY_MARGIN_MS, TOKEN_TIMEOUT_MS
 } from '../limits.js'
+import { createMask } from '../mask.js'
 import { isToken } from './provider.js'
 
 /** What is used of the key file of a service account; everything else in it is ignored. */
@@ -214,8 +215,9 @@ function refusalOf (status: number, body: unknown, assertion: string): BatchCanc
   if (status < 400 || status >= 500) return notSent(new Error(returned))
   const reason = parseErrorBody(body)?.message ?? returned
   const code = isObject(body) && typeof body['error'] === 'string' ? body['error'] : null
+  const mask = createMask([assertion, ...assertion.split('.')])
   return new ProviderError(status === 429 ? status : 401, {
-    message: `No access token for the service account: ${reason.replaceAll(assertion, '***')}`,
-    code: code?.replaceAll(assertion, '***') ?? null
+    message: `No access token for the service account: ${mask(reason)}`,
+    code: code === null ? null : mask(code)
   })
 }

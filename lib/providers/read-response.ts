@@ -1,9 +1,12 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { deepFreeze } from '../batch/raw-json.js'
 import { isObject } from '../is-object.js'
 import { jsonMember } from '../batch/json-member.js'
 import { invalidResponse, ProviderError } from '../errors.js'
-import { boundDetails, findErrorDetails } from '../forwarder/error-body.js'
+import { boundDetails, findErrorDetails, MAX_MESSAGE_LENGTH } from '../forwarder/error-body.js'
 import type { BatchResult, RawJson } from '../forwarder/types.js'
+import { createMask, type Mask } from '../mask.js'
+import { secretsInValue } from '../secrets.js'
 import type { Upstream } from './http-client.js'
 import type { BatchRead, Provider, ReadContext } from './provider.js'
 
@@ -11,8 +14,8 @@ type UpstreamResponse = Awaited<ReturnType<Upstream>>
 
 export interface ResponseContext extends ReadContext {
   readonly provider: Provider
-  /** Replaces the secrets of the call in a text. */
-  readonly mask: () => (text: string) => string
+  /** The secrets of the call, which the response may repeat. */
+  readonly secrets: readonly string[]
 }
 
 /**
@@ -22,15 +25,16 @@ export interface ResponseContext extends ReadContext {
  * @throws BatchCancelError `upstream_invalid_response` for anything that is not what the provider sends
  */
 export function readResponse (response: UpstreamResponse, context: ResponseContext): BatchResult {
-  const { status, text, headers } = response
+  const { status, text } = response
   if (status >= 400 && status <= 599) throw providerError(response, context)
   // A redirect or an invalid status will be the same the next time.
   if (status < 200 || status > 299) {
     throw invalidResponse(`The provider responded with status ${status}.`, { repeatable: false })
   }
   const body = parseJson(text)
-  const { provider, action, batchId } = context
+  const { provider, action, batchId, secrets } = context
   const result = provider.read(body, { action, batchId })
+  const headers = withoutSecrets(response.headers, secrets)
   if (result.kind === 'accepted' && action === 'cancel') return { batch: null, headers }
   if (result.kind !== 'batch') {
     throw invalidResponse(`The provider responded with status ${status}, but without a batch.`)
@@ -64,19 +68,27 @@ function parseJson (text: string): unknown {
   }
 }
 
+/** Headers that repeat no secret: nearly always the same object. */
+const withoutSecrets = (headers: IncomingHttpHeaders, secrets: readonly string[]): IncomingHttpHeaders =>
+  secrets.some(secret => Object.values(headers).some(value => value?.includes(secret)))
+    ? maskValues(headers, createMask(secrets.flatMap(secretsInValue)))
+    : headers
+
 /**
  * In the provider's words; a body that is not JSON counts if it is plain text, and never a page. Some providers repeat
  * the key that they refuse, and it may be the server's.
  */
-function providerError ({ status, text, headers }: UpstreamResponse, context: ResponseContext): ProviderError {
-  const mask = context.mask()
+function providerError (response: UpstreamResponse, { provider, secrets }: ResponseContext): ProviderError {
+  const { status, text, headers } = response
+  const mask = createMask(secrets.flatMap(secretsInValue))
   const body = parseJson(text)
   const plain = body === undefined && !text.includes('<') ? text : undefined
   const found = findErrorDetails(body ?? plain) ?? { message: `The provider responded with status ${status}.` }
-  const code = found.code ?? context.provider.errorCode?.(headers)
+  const code = found.code ?? provider.errorCode?.(headers)
   return new ProviderError(status, boundDetails(maskValues({ ...found, code }, mask)), maskValues(headers, mask))
 }
 
-const maskValues = <T extends object>(values: T, mask: (text: string) => string): T => Object.fromEntries(
-  Object.entries(values).map(([name, value]) => [name, typeof value === 'string' ? mask(value) : value])
+const maskValues = <T extends object>(values: T, mask: Mask): T => Object.fromEntries(
+  Object.entries(values).map(([name, value]) =>
+    [name, typeof value === 'string' ? mask(value, MAX_MESSAGE_LENGTH) : value])
 ) as T

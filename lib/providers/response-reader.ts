@@ -105,7 +105,9 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
     const encoding = this.#headers['content-encoding']
     this.#settle(true)
     if (isEncoded(encoding)) {
-      return this.#reject(invalidResponse(`The response has the content-encoding ${encoding}.`, { repeatable: false }))
+      return this.#reject(invalidResponse(`The response has the content-encoding '${shown(encoding)}'.`, {
+        repeatable: false
+      }))
     }
     this.#resolve({ status: this.#status, headers: this.#headers, text: decode(this.#body, this.#bytes) })
   }
@@ -147,7 +149,11 @@ function append (body: Buffer, length: number, chunk: Buffer): Buffer {
 /** Some servers begin with a byte order mark, which is not JSON. */
 const decode = (body: Buffer, length: number) => body.toString('utf8', 0, length).replace(/^\ufeff/, '')
 
-const isEncoded = (encoding: string | undefined) => encoding !== undefined && !/^(identity)?$/i.test(encoding)
+const isEncoded = (encoding: string | undefined): encoding is string =>
+  encoding !== undefined && !/^(identity)?$/i.test(encoding)
+
+/** A header may repeat a credential, and this one reaches the log. */
+const shown = (encoding: string) => /^(?:gzip|x-gzip|br|zstd|deflate|compress)$/i.test(encoding) ? encoding : 'unknown'
 
 /** A response that exceeds a limit, which the same request would get again. */
 export const tooMuch = (what: string) => invalidResponse(`The response has ${what}.`, { repeatable: false })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { forwardToProviders, openai } from '../../lib/index.js'
 import { parseBase } from '../../lib/providers/hosts.js'
-import { createMask } from '../../lib/providers/mask.js'
+import { createMask } from '../../lib/mask.js'
 import { bearerToken } from '../../lib/index.js'
 import { make } from '../fixtures/fixture.js'
 import { FIXTURES } from '../fixtures/index.js'

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { forwardToProviders, openai, type Provider } from '../../lib/index.js'
-import { createMask, secretsOf } from '../../lib/providers/mask.js'
+import { createMask } from '../../lib/mask.js'
+import { secretsOf } from '../../lib/providers/credentials.js'
 import { defineVertex } from '../../lib/providers/vertex.js'
 import { BEARER, KEY } from '../fixtures/fixture.js'
 import { keyFile, NAME, PEM } from '../fixtures/vertex.js'
@@ -99,11 +100,17 @@ t.test('masking', async t => {
   t.equal(mask('secret-key-longer, secret-key, short'), '***, ***, short')
   t.equal(mask('a.b*c(d)e$f aXb*c(d)e$f'), '*** aXb*c(d)e$f')
   t.equal(createMask([])('text'), 'text')
-  t.strictSame(secretsOf('key', { authorization: 'Bearer token' }), ['key', 'token'])
-  t.strictSame(secretsOf({ a: 'x', b: 'y' }, {}), ['x', 'y', undefined])
+  t.strictSame(secretsOf('key', { authorization: 'Bearer token' }, { 'x-a': 'b' }), ['key', 'Bearer token', 'b'])
+  t.strictSame(secretsOf({ a: 'x', b: undefined }, {}), ['x'])
 
   const character = fc.oneof(fc.constantFrom(...'\\"/+\n\r\t\b\f\u0001ab'), fc.string({ minLength: 1, maxLength: 1 }))
   const secrets = fc.array(character, { minLength: 8, maxLength: 40 }).map(characters => characters.join(''))
+  t.equal(mask(`${Buffer.from('user:secret-key').toString('base64')}.`), 'dXNlcjp***.')
+  t.equal(mask(encodeURIComponent('a.b*c(d)e$f')), '***')
+  t.equal(createMask(['a b/c d/e f'])('q=a+b%2Fc+d%2fe+f&'), 'q=***&', 'in a form')
+  t.equal(mask('is secret-key', 5), 'is ***', 'a secret at the end is masked as a whole')
+  t.equal(mask('is secret-key', 3), 'is ')
+  t.equal(mask('is a secret-key', 2), 'is')
   const words = fc.stringMatching(/^[ a-z.,:]{0,40}$/)
   const escaped = (text: string) => JSON.stringify(text).slice(1, -1)
   fc.assert(fc.property(secrets, words, words, fc.nat(3), (secret, before, after, depth) => {
