@@ -48,8 +48,8 @@ export interface BatchCancelErrorOptions {
   readonly param?: string | null
   readonly outcome?: FailureOutcome
   readonly repeatable?: boolean
-  readonly batch?: Batch
-  readonly json?: string
+  readonly batch?: Batch | undefined
+  readonly json?: string | undefined
   readonly headers?: HeadersLike
   readonly cause?: unknown
 }

@@ -7,6 +7,7 @@ import { createCall, endCall } from '../forwarder/lifetime.js'
 import type { Batch, BatchCall, BatchForwarder } from '../forwarder/types.js'
 import { MAX_ATTEMPTS } from './backoff.js'
 import { asAccepted, isTerminal, type BatchSource, type CancelledBatch } from './batch-state.js'
+import { toCallerError } from './caller-error.js'
 import { cancelBatch } from './cancel-batch.js'
 import { withTimeout, type Clock } from './clock.js'
 import { Deadline } from './deadline.js'
@@ -122,8 +123,8 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
       const overdue = isOverdueNow(call, batch)
       return { batch, json, headers, source, accepted, attempts, reads, overdue, call, retryAfter: waited?.retryAfter }
     } catch (error) {
-      if (error instanceof BatchCancelError || error instanceof ProviderError) Object.assign(error, progress)
-      throw error
+      if (!(error instanceof BatchCancelError || error instanceof ProviderError)) throw error
+      throw toCallerError(error, call.headers, progress)
     }
   }
 
