@@ -3,9 +3,12 @@ import fp from 'fastify-plugin'
 import { cancelBatchSchema, NAMED_SCHEMAS } from '../schemas/cancel.js'
 import type { BatchSchemaOptions } from '../schemas/request.js'
 import { retrieveBatchSchema } from '../schemas/retrieve.js'
+import { logError, type CallLog } from './cancel/operation.js'
 import { invalidOption } from './check-options.js'
 import { isObject } from './is-object.js'
-import { FASTIFY_OPTIONS, readOptions, type BatchCancelRouteOptions, type FastifyBatchCancelOptions, type Settings } from './options.js'
+import {
+  FASTIFY_OPTIONS, readOptions, type BatchCancelRouteOptions, type FastifyBatchCancelOptions, type Settings
+} from './options.js'
 import { discardBody } from './route/discard-body.js'
 import { createHandlers, type BatchRoute } from './route/handler.js'
 
@@ -47,7 +50,7 @@ function addRoutes (fastify: FastifyInstance, settings: Settings): void {
   const schemas = operationSchemas(settings, schema)
 
   for (const named of NAMED_SCHEMAS) if (fastify.getSchema(named.$id as string) === undefined) fastify.addSchema(named)
-  fastify.addHook('onListen', settings.engine.warm)
+  fastify.addHook('onListen', () => warm(settings, fastify.log))
   fastify.addHook('preClose', async () => endWaits())
   fastify.addHook('onClose', settings.close)
 
@@ -76,6 +79,15 @@ function addRoutes (fastify: FastifyInstance, settings: Settings): void {
     schema: schemas.retrieve,
     exposeHeadRoute: false
   })
+}
+
+/** Fastify would log an error as it is, with all that it carries. */
+async function warm ({ engine }: Settings, log: CallLog): Promise<void> {
+  try {
+    await engine.warm()
+  } catch (error) {
+    logError(log, 'error', {}, error, 'loading ahead of the first call failed')
+  }
 }
 
 /** The schemas of both operations, with what the host says about them. */

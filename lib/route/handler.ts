@@ -6,6 +6,7 @@ import { failureOf, REFUSED, reportFailure, reportSuccess } from '../cancel/repo
 import { traceCall, type CallOperation, type CallTrace } from '../diagnostics.js'
 import { BatchCancelError, isCallError } from '../errors.js'
 import type { Batch, BatchCall } from '../forwarder/types.js'
+import { isObject } from '../is-object.js'
 import type { ResponseHeaders } from '../headers.js'
 import { callErrorResponse, hostErrorResponse } from './error-response.js'
 import { clientLimit, preferredWait } from './prefer.js'
@@ -167,10 +168,13 @@ async function runAllow (allow: (call: BatchCall) => unknown, call: BatchCall): 
   try {
     return await allow(call)
   } catch (error) {
-    const { status } = hostErrorResponse(error, 500)
-    throw isCallError(error) || status < 500 ? error : notAllowed(error)
+    throw isCallError(error) || isRefusal(error) ? error : notAllowed(error)
   }
 }
+
+/** A `status` may be what another service responded to the host. */
+const isRefusal = (error: unknown) =>
+  isObject(error) && Number(error['statusCode']) >= 400 && Number(error['statusCode']) < 500
 
 const notAllowed = (cause?: unknown) =>
   new BatchCancelError('call_not_allowed', 'The server does not allow this call.', { cause })
