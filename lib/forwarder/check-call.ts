@@ -4,6 +4,7 @@ import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
 import { BatchParams } from '../../schemas/request.js'
 import { BatchCancelError, invalidHeader, invalidId } from '../errors.js'
 import { headerOf } from '../headers.js'
+import { redactText } from '../redact.js'
 import type { BatchForwarder, ProviderTraits } from './types.js'
 
 export type HeaderSchemas = Readonly<Record<string, TSchema>>
@@ -53,7 +54,9 @@ export const isProviderName = (name: unknown): name is string =>
   typeof name === 'string' && /^[\x21-\x7e]{1,128}$/.test(name)
 
 /** How a name looks that may be repeated in a message: a secret in the wrong place does not. */
-const NAME_TO_SHOW = /^[a-z][a-z0-9-]{0,31}$/
+const NAME_TO_SHOW = /^(?=.{1,32}$)[a-z]{1,16}\d?(?:-[a-z]{1,16}\d?){0,2}$/
+
+const canBeShown = (name: string) => NAME_TO_SHOW.test(name) && redactText(name) === name
 
 /** The traits of a provider. Throws `unknown_provider` or `unsupported_provider`. */
 export function traitsOf (
@@ -82,7 +85,7 @@ function unknownProvider (name: string, providers: ReadonlyMap<string, ProviderT
   if (name.startsWith('@')) {
     return providerError('unknown_provider', `Providers that begin with @ exist only in Portkey's cloud. ${available}`)
   }
-  const shown = NAME_TO_SHOW.test(name) ? ` '${name}'` : ''
+  const shown = canBeShown(name) ? ` '${name}'` : ''
   const hint = providers.has(name.toLowerCase()) ? ' Names are in lower case.' : ''
   return providerError('unknown_provider', `Unknown provider${shown}.${hint} ${available}`)
 }

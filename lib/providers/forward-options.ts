@@ -88,9 +88,13 @@ export function checkForwardOptions (options: ForwardOptions): void {
 function checkEntries (name: string, entries: readonly unknown[] = [], { test, expected }: Rule): void {
   const invalid = entries.findIndex(entry => !test(entry))
   if (invalid === -1) return
-  const entry = String(entries[invalid])
+  const entry = withoutSecrets(String(entries[invalid]))
   throw invalidOption(`${optionName(PATH, name)} has an invalid entry '${entry}': expected ${expected}.`)
 }
+
+/** The userinfo of a URL, its query, and what follows the name of a header may be secrets. */
+const withoutSecrets = (entry: string) =>
+  entry.replace(/\/\/[^/]*@/, '//***@').replace(/(?<=\?).*$|(?<!^https?): .*$/, '***')
 
 function checkProvider (name: string, provider: unknown): void {
   const path = `${optionName(PATH, 'providers')}['${name}']`
