@@ -34,7 +34,7 @@ const ROLE = 'x-portkey-aws-role-arn'
 export const REGION_HEADER = 'x-portkey-aws-region'
 
 const NO_ROLES =
-  'a role is not assumed for a client: the server\'s own identity is the option `credentials` of the provider\'s factory.'
+  'a role is not assumed for a client: the server\'s own identity is the option `credentials` of the factory.'
 
 const KEYS = '{ accessKeyId, secretAccessKey, sessionToken? }'
 

@@ -105,7 +105,10 @@ function placeOf (input: PlaceInput, options: BedrockOptions): BedrockPlace {
 /** Beside a server credential no header may name the region. */
 const notNamed = (hasServerCredential: boolean) => hasServerCredential
   ? invalidId('is not valid: expected an ARN, since the server sets no region.')
-  : invalidHeader(REGION_HEADER, 'is required, since neither the server nor the id, which is not an ARN, names the region.')
+  : invalidHeader(
+    REGION_HEADER,
+    'is required, since neither the server nor the id, which is not an ARN, names the region.'
+  )
 
 function agreedRegion (own: string | undefined, chosen: string | undefined): string | undefined {
   if (own === undefined || chosen === undefined || own === chosen) return own ?? chosen

@@ -38,7 +38,8 @@ const DESCRIPTION = 'The host of the workspace at Databricks, such as `adb-12345
 const WITH_OUTPUT: ReadonlySet<string> = new Set(['completed', 'expired'])
 
 /**
- * Batches of Databricks' AI Functions, a beta. A cancel returns `{}` and may be too late, so the batch is read after it.
+ * Batches of Databricks' AI Functions, a beta. A cancel returns `{}` and may be too late, so the batch is read after
+ * it.
  * A base URL starts before `/api/2.0`.
  *
  * @throws FST_BATCH_CANCEL_INVALID_OPTION

@@ -20,8 +20,8 @@ import OpenAI, { AzureOpenAI } from 'openai'
 import t, { type Test } from 'tap'
 import Together from 'together-ai'
 import {
-  anthropic, azureOpenAI, bedrockOpenAI, builtIn, cohere, digitalocean, forwardToProviders, google, mistral, openai, providerFactories,
-  together, vertex, watsonx, type Provider, type ProviderOptions
+  anthropic, azureOpenAI, bedrockOpenAI, builtIn, cohere, digitalocean, forwardToProviders, google, mistral, openai,
+  providerFactories, together, vertex, watsonx, type Provider, type ProviderOptions
 } from '../../lib/index.js'
 import { defineBedrock } from '../../lib/providers/bedrock.js'
 import { defineClaudePlatformAWS } from '../../lib/providers/claude-platform-aws.js'
