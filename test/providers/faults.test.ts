@@ -1090,17 +1090,21 @@ const shaped: Shown = {
 }
 const uuid = { asked: [UUID, UUID.toUpperCase()], own: [UUID], others: [UUID.replace('0', '1')] }
 
+const messageBatches: Shown = {
+  ...shaped,
+  body: id => ({
+    id,
+    type: 'message_batch',
+    processing_status: 'ended',
+    cancel_initiated_at: '2026-01-01T00:00:00Z',
+    request_counts: { processing: 0, succeeded: 0, errored: 0, canceled: 1, expired: 0 }
+  })
+}
+
 const SHOWN: Readonly<Record<string, Shown>> = {
-  anthropic: {
-    ...shaped,
-    body: id => ({
-      id,
-      type: 'message_batch',
-      processing_status: 'ended',
-      cancel_initiated_at: '2026-01-01T00:00:00Z',
-      request_counts: { processing: 0, succeeded: 0, errored: 0, canceled: 1, expired: 0 }
-    })
-  },
+  anthropic: messageBatches,
+  'claude-platform-aws': { ...messageBatches, headers: { 'anthropic-workspace-id': 'wrkspc_1' } },
+  databricks: { ...shaped, body: name => ({ name, status: 'CANCELLED' }) },
   bedrock: {
     asked: ['abcdefghij12', ARN, encodeURIComponent(ARN)],
     own: [ARN, encodeURIComponent(ARN)],
