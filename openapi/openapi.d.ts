@@ -210,7 +210,7 @@ export interface operations {
                 "x-portkey-aws-session-token"?: string;
                 /** @description The AWS region of the batch, such as `us-east-1`; not needed beside an ARN. */
                 "x-portkey-aws-region"?: string;
-                /** @description `apiKey` if the credential is an API key in `Authorization`, `accessKey` for AWS keys; a role is not assumed for a client: the server's own identity is the option `credentials` of the provider's factory. */
+                /** @description `apiKey` if the credential is an API key in `Authorization`, `accessKey` for AWS keys; a role is not assumed for a client: the server's own identity is the option `credentials` of the factory. */
                 "x-portkey-aws-auth-type"?: string;
                 /** @description The Google Cloud project of the batch, by id or number; not needed beside a full resource name. */
                 "x-portkey-vertex-project-id"?: string;
