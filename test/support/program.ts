@@ -13,9 +13,15 @@ export interface Program {
 
 /** Starts a program as a child process, which ends with the test at the latest. */
 export function run (t: Test, file: string, args: readonly string[], env: NodeJS.ProcessEnv): Program {
+  const program = startProgram(file, args, env)
+  t.teardown(() => endGroup(program.child.pid as number))
+  return program
+}
+
+/** Starts a program as a child process, which the caller ends. */
+export function startProgram (file: string, args: readonly string[], env: NodeJS.ProcessEnv): Program {
   // A process group of its own gets signals as a terminal sends them.
   const child = spawn(file, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-  t.teardown(() => endGroup(child.pid as number))
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', chunk => { stdout += String(chunk) })

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { run, untilPrinted, type Program } from './program.js'
+import { startProgram, untilPrinted, type Program } from './program.js'
 
 const { REDIS_SERVER = '/usr/bin/redis-server' } = process.env
 
@@ -42,7 +42,7 @@ export async function startRedis (t: Test): Promise<Redis> {
   let program: Program
 
   async function restart (): Promise<void> {
-    program = run(t, REDIS_SERVER, args, {})
+    program = startProgram(REDIS_SERVER, args, {})
     await untilPrinted(program, /Ready to accept connections/)
   }
 
@@ -57,7 +57,7 @@ export async function startRedis (t: Test): Promise<Redis> {
   }
 
   await restart()
-  // Runs before the folder is removed.
+  // After the clients of the test, and before the folder is removed.
   t.teardown(kill)
   return { url: `redis://127.0.0.1:${port}`, kill, restart, contents }
 }
