@@ -1,9 +1,12 @@
 // Accepts a cancel with 202 as soon as Redis has it, and shows what became of it. worker.js carries it out.
 
 import Fastify from 'fastify'
-import { jobIdOf, openQueue, PROVIDERS } from './queue.js'
+import { Redis } from 'ioredis'
+import { jobIdOf, openQueue, PROVIDERS, REDIS_URL } from './queue.js'
 
-const queue = openQueue()
+// While Redis is down a command fails at once: no cancel is accepted that is not stored.
+const redis = new Redis(REDIS_URL, { enableOfflineQueue: false, maxRetriesPerRequest: 0 })
+const queue = openQueue(redis)
 await queue.waitUntilReady()
 
 export const app = Fastify({
@@ -11,7 +14,8 @@ export const app = Fastify({
   routerOptions: { maxParamLength: 512 }
 })
 queue.on('error', error => app.log.error(error))
-app.addHook('onClose', () => queue.close())
+// Works also while Redis is down, when queue.close() does not.
+app.addHook('onClose', async () => redis.disconnect())
 
 const schema = {
   params: {

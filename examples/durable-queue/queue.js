@@ -13,9 +13,8 @@ const WEEK_SECONDS = 7 * 24 * 60 * 60
 /** One job per batch. The id is also the idempotency key, and part of a URL; BullMQ allows no colon in it. */
 export const jobIdOf = (provider, batchId) => `${provider}/${encodeURIComponent(batchId)}`
 
-export const openQueue = () => new Queue(QUEUE_NAME, {
-  // While Redis is down a command fails at once: no cancel is accepted that is not stored.
-  connection: { url: REDIS_URL, enableOfflineQueue: false, maxRetriesPerRequest: 0 },
+export const openQueue = connection => new Queue(QUEUE_NAME, {
+  connection,
   defaultJobOptions: {
     // The worker's backoff decides when to give up.
     attempts: Number.MAX_SAFE_INTEGER,

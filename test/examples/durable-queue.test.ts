@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { QueueEvents } from 'bullmq'
@@ -77,6 +77,7 @@ async function startProvider (t: Test, batches: Record<string, Status>): Promise
 const keyOf = ({ headers }: Recorded) => String(headers['idempotency-key'])
 
 interface Setup {
+  readonly app: FastifyInstance
   readonly redis: Redis
   readonly provider: Provider
   /** What gets the terminal batches. */
@@ -102,9 +103,13 @@ async function setUp (t: Test, batches: Record<string, Status>): Promise<Setup> 
   const events = new QueueEvents(QUEUE_NAME, { connection: { url: redis.url }, lastEventId: '0-0' })
   events.on('error', () => {})
   t.teardown(() => events.close())
+  const reports = new EventEmitter().setMaxListeners(0)
   const seen = new Set<string>()
   for (const event of ['completed', 'delayed', 'failed'] as const) {
-    events.on(event, ({ jobId }: { readonly jobId: string }) => { seen.add(`${event} ${jobId}`) })
+    events.on(event, ({ jobId }: { readonly jobId: string }) => {
+      seen.add(`${event} ${jobId}`)
+      reports.emit('report')
+    })
   }
 
   const startWorker = (env: NodeJS.ProcessEnv = {}) =>
@@ -126,10 +131,10 @@ async function setUp (t: Test, batches: Record<string, Status>): Promise<Setup> 
   }
 
   async function reported (event: 'completed' | 'delayed' | 'failed', id: string): Promise<void> {
-    while (!seen.has(`${event} openai/${id}`)) await once(events as unknown as NodeJS.EventEmitter, event)
+    while (!seen.has(`${event} openai/${id}`)) await once(reports, 'report')
   }
 
-  return { redis, provider, receiver, startWorker, request, reported }
+  return { app, redis, provider, receiver, startWorker, request, reported }
 }
 
 const accept = async (t: Test, { request }: Setup, id: string) => {
@@ -193,6 +198,19 @@ test('every accepted cancel is settled, whatever dies in the middle', async t =>
   const stored = await redis.contents()
   t.match(stored, 'openai/batch_live_0')
   t.notOk(stored.includes(KEY), 'no credential is stored')
+})
+
+test('the app closes while Redis is down', async t => {
+  const { app, redis, request } = await setUp(t, {})
+  await redis.kill()
+  t.match(await request('POST', '/cancels/openai/batch_1'), {
+    status: 503,
+    body: { message: 'The queue is not available. Repeat the call.' }
+  })
+  t.match(await request('GET', '/cancels/openai/batch_1'), { status: 503 })
+  await t.resolves(app.close())
+  // Other clients of the test close better with it.
+  await redis.restart()
 })
 
 test('a batch has one job at each provider', async t => {
@@ -277,7 +295,8 @@ test('SIGTERM ends waits, and their jobs go back to the queue', async t => {
   await provider.received(({ method }) => method === 'GET')
   worker.child.kill('SIGTERM')
   t.equal(await worker.ended, 0)
-  t.match(await stateOf(setup, 'batch_1'), { state: 'pending', error: 'The batch is still being cancelled.' })
+  t.match(await stateOf(setup, 'batch_1'), { state: 'pending', error: String })
+  t.equal(setup.receiver.requests.length, 0)
 
   provider.silent.clear()
   const next = startWorker({ SETTLED_URL: undefined })
