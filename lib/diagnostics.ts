@@ -44,7 +44,8 @@ export type CallMessage = CallStart & Partial<CallReport>
 /** The name of the tracing channel on which every call is published: `tracingChannel(CALL_CHANNEL)`. */
 export const CALL_CHANNEL = 'fastify-batch-cancel:call'
 
-const calls = tracingChannel<unknown, CallMessage>(CALL_CHANNEL)
+// The type parameters have changed places in the types of Node.js.
+const calls = tracingChannel<CallMessage, CallMessage>(CALL_CHANNEL)
 
 /** Publishes the events of one call. */
 export interface CallTrace {
