@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { isObject } from './is-object.js'
 
 /** Request headers whose values are secrets, whole or in part. */
 const SECRET_HEADER = /authorization|cookie|key|token|secret|password|credential|service-account/
@@ -31,7 +30,7 @@ const toHeader = (key: string) =>
   `x-portkey-${key.replace(/[A-Z]/g, '-$&').replaceAll('_', '-').toLowerCase()}`
 
 const namesIn = (list: unknown): string[] =>
-  String(list ?? '').toLowerCase().split(',').map(name => name.trim()).filter(name => name !== '')
+  String(list).toLowerCase().split(',').map(name => name.trim()).filter(name => name !== '')
 
 /** A part of a secret that is one by itself: a line of a private key, a signature, a token within words. */
 const LONG_PART = /[\w+/.~-]{32,}={0,2}/g
@@ -66,8 +65,7 @@ function stringsIn (value: unknown, depth = 0): string[] {
 function parseObject (text: string): Record<string, unknown> | undefined {
   if (!text.startsWith('{')) return undefined
   try {
-    const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : undefined
+    return JSON.parse(text) as Record<string, unknown>
   } catch {
     return undefined
   }
