@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { kClock, systemClock, type Clock } from '../../lib/cancel/clock.js'
 import {
@@ -189,6 +190,31 @@ t.test('close ends waits at once, and refuses calls that come later', async t =>
   t.equal(closed, 1, 'the forwarder closes its connections')
   t.equal(clock.timers, 0)
   await t.rejects(canceller.cancel(CALL), new FST_BATCH_CANCEL_CLOSED())
+})
+
+t.test('close resolves when running cancels are done, and only then closes connections', async t => {
+  const events: string[] = []
+  let finish = () => {}
+  const running = new Promise<void>(resolve => { finish = resolve })
+  const canceller = createBatchCanceller({
+    forward: {
+      async cancel () {
+        await running
+        events.push('cancelled')
+        return BATCH
+      },
+      close: () => { events.push('connections closed') }
+    }
+  })
+  const result = canceller.cancel(CALL)
+  const closing = canceller.close().then(() => { events.push('closed') })
+  // Whatever does not wait for the cancel is done by then.
+  for (let turn = 0; turn < 10; turn++) await setImmediate()
+  t.strictSame(events, [])
+  finish()
+  await closing
+  t.strictSame(events, ['cancelled', 'connections closed', 'closed'])
+  t.match(await result, { batch: BATCH })
 })
 
 t.test('one canceller for the route and for code', async t => {

@@ -369,14 +369,18 @@ t.test('the app closes: running cancels finish, waits end', async t => {
   let finish = () => {}
   let begin = () => {}
   let finished = false
+  let closedConnections = false
   const begun = new Promise<void>(resolve => { begin = resolve })
   const slow = await build(t, {
     defaultProvider: 'x',
-    forward: async () => {
-      begin()
-      await new Promise<void>(resolve => { finish = resolve })
-      finished = true
-      return BATCH
+    forward: {
+      async cancel () {
+        begin()
+        await new Promise<void>(resolve => { finish = resolve })
+        finished = true
+        return BATCH
+      },
+      close: () => { closedConnections = true }
     }
   })
   await slow.listen({ host: '127.0.0.1', port: 0 })
@@ -386,9 +390,12 @@ t.test('the app closes: running cancels finish, waits end', async t => {
   socket.destroy()
   await once(request.socket, 'close')
   const closing = slow.close()
-  await new Promise(resolve => { setImmediate(resolve) })
+  // Whatever does not wait for the cancel is done by then.
+  for (let turn = 0; turn < 10; turn++) await new Promise(resolve => { setImmediate(resolve) })
+  t.equal(closedConnections, false)
   t.equal(finished, false)
   finish()
   await closing
   t.equal(finished, true, 'the cancel of a client that left, too')
+  t.equal(closedConnections, true)
 })
