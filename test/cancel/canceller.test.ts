@@ -203,10 +203,11 @@ t.test('close resolves when running cancels are done, and only then closes conne
         events.push('cancelled')
         return BATCH
       },
+      retrieve: async () => { throw new Error('Nothing is read after closing.') },
       close: () => { events.push('connections closed') }
     }
   })
-  const result = canceller.cancel(CALL)
+  const result = canceller.cancel({ ...CALL, wait: 600_000 })
   const closing = canceller.close().then(() => { events.push('closed') })
   // Whatever does not wait for the cancel is done by then.
   for (let turn = 0; turn < 10; turn++) await setImmediate()
@@ -214,7 +215,32 @@ t.test('close resolves when running cancels are done, and only then closes conne
   finish()
   await closing
   t.strictSame(events, ['cancelled', 'connections closed', 'closed'])
-  t.match(await result, { batch: BATCH })
+  t.match(await result, { batch: BATCH }, 'a wait that would begin after closing does not')
+})
+
+t.test('a call that cannot be prepared in time was not sent', async t => {
+  const clock = manualClock()
+  const canceller = withClock(clock, {
+    timeout: 1000,
+    forward: { cancel: async () => BATCH, prepare: () => new Promise(() => {}) }
+  })
+  const refused = t.rejects(canceller.cancel(CALL), {
+    code: 'upstream_timeout',
+    message: 'The call could not be prepared in time. Nothing was sent; it is safe to repeat the call.',
+    attempts: 0
+  })
+  await clock.run(1000)
+  await refused
+})
+
+t.test('a batch that nothing shows has the headers of the response that accepted the cancel', async t => {
+  const canceller = createBatchCanceller({
+    forward: {
+      cancel: async () => ({ batch: null, headers: { 'x-request-id': 'req-1' } }),
+      retrieve: async () => { throw new ProviderError(403, { message: 'No.' }) }
+    }
+  })
+  t.match(await canceller.cancel(CALL), { source: 'assumed', headers: { 'x-request-id': 'req-1' } })
 })
 
 t.test('one canceller for the route and for code', async t => {
