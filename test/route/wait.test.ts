@@ -5,7 +5,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../lib/cancel/clock.js'
 import batchCancel, {
-  forwardToProviders, openai, type BatchCall, type BatchForwarder, type FastifyBatchCancelOptions
+  createBatchCanceller, forwardToProviders, openai, type BatchCall, type BatchForwarder, type FastifyBatchCancelOptions
 } from '../../lib/index.js'
 import type { BatchStatus } from '../../schemas/index.js'
 import { BATCH, batch, build, cancel, withClock } from '../support/app.js'
@@ -284,6 +284,11 @@ t.test('waits of other credentials, accounts, hosts and batches are never shared
   t.equal(unshared.shareKey({} as BatchCall), undefined, 'a call that was never sent is not shared')
 })
 
+/** Some turns of the event loop. */
+async function turns (): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await new Promise(resolve => { setImmediate(resolve) })
+}
+
 /** Sends a cancel and hands out its socket. */
 function send (app: FastifyInstance, headers = '') {
   const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
@@ -357,6 +362,32 @@ t.test('an HTTP/2 client that left is not waited for, either', async t => {
   await app.close()
 })
 
+t.test('the app closes: waits over a canceller that stays open end, and none begins', async t => {
+  for (const held of [false, true]) {
+    let finish = () => {}
+    const finished = new Promise<void>(resolve => { finish = resolve })
+    const canceller = createBatchCanceller({
+      forward: {
+        cancel: async () => { if (held) await finished; return BATCH },
+        retrieve: async () => BATCH
+      }
+    })
+    t.teardown(() => canceller.close())
+    const app = await build(t, { defaultProvider: 'x', canceller }, { forceCloseConnections: 'idle' })
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const client = send(app, 'prefer: wait=600\r\nconnection: close\r\n').setEncoding('utf8')
+    await once(app.server, 'request')
+    // The wait, or the cancel that is held, has begun by then.
+    await turns()
+    const response = once(client, 'data')
+    const closing = app.close()
+    await turns()
+    finish()
+    t.match((await response).join(), /^HTTP\/1\.1 200 [^]*"status":"cancelling"/, held ? 'none begins' : 'it ends')
+    await closing
+  }
+})
+
 t.test('the app closes: running cancels finish, waits end', async t => {
   const { app } = await waiting(t, ['cancelling'])
   const answer = cancel(app, prefer('wait=600'))
@@ -391,7 +422,7 @@ t.test('the app closes: running cancels finish, waits end', async t => {
   await once(request.socket, 'close')
   const closing = slow.close()
   // Whatever does not wait for the cancel is done by then.
-  for (let turn = 0; turn < 10; turn++) await new Promise(resolve => { setImmediate(resolve) })
+  await turns()
   t.equal(closedConnections, false)
   t.equal(finished, false)
   finish()
