@@ -1,6 +1,7 @@
 import fc, { type Arbitrary } from 'fast-check'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
+import { checkId } from '../../lib/forwarder/check-call.js'
 import { createBatchCanceller, forwardToProviders, type BatchCanceller, type Provider } from '../../lib/index.js'
 import { make, type Fixture, type Headers, type Scenario } from '../fixtures/fixture.js'
 import { FIXTURES } from '../fixtures/index.js'
@@ -201,4 +202,10 @@ t.test('no id climbs, and none has a slash unless ids of the provider have', asy
     t.strictSame([...codes], ['invalid_batch_id'], `${name}: ${climbing.length + divided.length} ids`)
   }
   t.strictSame(upstream.requests, [])
+
+  const check = (id: string) => thrown(() => checkId(id, 'own', {}))
+  for (const id of dots.flatMap(dot => [dot, ...slashes.flatMap(slash => [`${dot}${slash}x`, `x${slash}${dot}`])])) {
+    t.match(check(id), { code: 'invalid_batch_id' }, `'${id}' of a provider without a grammar`)
+  }
+  for (const id of ['...', '.x', 'x..', 'a..b', 'a/b', 'a%2fb', 'x/..y']) t.equal(check(id), undefined, id)
 })

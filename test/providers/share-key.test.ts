@@ -1,5 +1,8 @@
 import t from 'tap'
-import { azureOpenAI, bedrock, forwardToProviders, openai, type BatchCall } from '../../lib/index.js'
+import { checkForwarder } from '../../lib/forwarder/check-forwarder.js'
+import {
+  azureOpenAI, bedrock, forwardToProviders, openai, type BatchCall, type BatchForwarder
+} from '../../lib/index.js'
 import type { Headers } from '../fixtures/fixture.js'
 
 /* Waits with the same key share one poller, which reads with the credential of the first of them. */
@@ -89,4 +92,29 @@ t.test('what is not sent makes no difference', async t => {
     { authorization: 'client-key' }
   ]) t.equal(keyOf({ headers }), key, JSON.stringify(headers))
   t.equal(keyOf({ provider: 'server', headers: { authorization: 'Bearer another' } }), keyOf({ provider: 'server' }))
+})
+
+t.test('a key describes one read: a wrapper around it may return something else per call', async t => {
+  const call: BatchCall = {
+    provider: 'openai',
+    batchId: 'batch_1',
+    headers: { authorization: 'Bearer client-key' },
+    request: undefined,
+    signal: new AbortController().signal
+  }
+  forward.prepare(call)
+  const { cancel, retrieve, shareKey } = forward
+  const wrapped: BatchForwarder['retrieve'] = (call) => retrieve(call)
+  const key = forward.shareKey(call)
+  for (const [what, wrapper, expected] of [
+    ['a copy', { ...forward }, key],
+    ['its functions', { cancel, retrieve, shareKey }, key],
+    ['another cancel', { ...forward, cancel: call => cancel(call) }, key],
+    ['another retrieve', { ...forward, retrieve: wrapped }, undefined],
+    ['another retrieve with a key of its own', { ...forward, retrieve: wrapped, shareKey: () => 'own' }, 'own'],
+    ['no retrieve', { cancel, shareKey }, undefined],
+    ['no key', { cancel, retrieve }, undefined]
+  ] satisfies Array<[string, BatchForwarder, string | undefined]>) {
+    t.equal(checkForwarder(wrapper).shareKey(call), expected, what)
+  }
 })
