@@ -172,6 +172,10 @@ export const notSent = (cause: unknown) => new BatchCancelError(
 export const timedOut = (cause?: unknown) =>
   new BatchCancelError('upstream_timeout', `The provider did not respond in time, ${UNKNOWN_OUTCOME}`, { cause })
 
+/** The same of a read, which says nothing about a cancel. */
+export const readTimedOut = (cause: unknown) =>
+  new BatchCancelError('upstream_timeout', 'The provider did not respond in time.', { cause })
+
 /** An earlier attempt got no response and may have succeeded, so a later rejection proves nothing. */
 export const unknownOutcome = (cause: CallError) => cause.statusCode === 504 || cause.statusCode === 408
   ? timedOut(cause)

@@ -7,7 +7,7 @@ import { createBatchCanceller, engineOf, TIME_RULES, type BatchCanceller } from 
 import { kClock, type Clock } from './cancel/clock.js'
 import type { Engine } from './cancel/engine.js'
 import {
-  BOOLEAN, checkOptions, FUNCTION, FUNCTIONS, invalidOption, OBJECT, optionName, STRING, STRINGS, type Rule, type Rules
+  BOOLEAN, checkOptions, FUNCTION, FUNCTIONS, invalidOption, milliseconds, OBJECT, optionName, STRING, STRINGS, type Rule, type Rules
 } from './check-options.js'
 import { isProviderName } from './forwarder/check-call.js'
 import { forwarderOf } from './forwarder/forwarder-option.js'
@@ -21,13 +21,20 @@ type RouteOptions = RouteShorthandOptions<
   RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, { Params: BatchParams }
 >
 
-type HostRouteOptions = 'onRequest' | 'preValidation' | 'preHandler' | 'onSend' | 'onResponse' |
-  'constraints' | 'logLevel' | 'bodyLimit'
+type HostRouteOptions = 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | 'onSend' | 'onResponse' |
+  'onError' | 'onTimeout' | 'onRequestAbort' | 'constraints' | 'logLevel' | 'bodyLimit'
 
 /** What the host may set on routes that it did not write, their OpenAPI operations included. */
 export interface BatchCancelRouteOptions extends Pick<RouteOptions, HostRouteOptions> {
   /** How many bytes of a body are read and dropped. @default 16_384 */
   bodyLimit?: number
+  /**
+   * How long a response may take, in milliseconds. It ends a wait with the batch as it is, and the response to a cancel
+   * in progress with a 504; the cancel goes on.
+   *
+   * @default the `handlerTimeout` of the app
+   */
+  handlerTimeout?: number
   config?: FastifyContextConfig & Readonly<Record<string, unknown>>
   schema?: {
     tags?: readonly string[]
@@ -119,10 +126,14 @@ const OPTIONS: Rules = {
 
 const ROUTE_OPTIONS: Rules = {
   onRequest: FUNCTIONS,
+  preParsing: FUNCTIONS,
   preValidation: FUNCTIONS,
   preHandler: FUNCTIONS,
   onSend: FUNCTIONS,
   onResponse: FUNCTIONS,
+  onError: FUNCTIONS,
+  onTimeout: FUNCTIONS,
+  onRequestAbort: FUNCTIONS,
   config: OBJECT,
   constraints: OBJECT,
   logLevel: STRING,
@@ -130,6 +141,7 @@ const ROUTE_OPTIONS: Rules = {
     test: value => Number.isInteger(value) && value as number >= 1,
     expected: 'a whole number of bytes from 1'
   },
+  handlerTimeout: milliseconds(1),
   schema: OBJECT
 }
 
@@ -165,11 +177,18 @@ function refuseMisplaced (options: object): void {
   throw invalidOption(`Unknown option '${name}' in options. It belongs to the forwarder: forward: ${place}.`)
 }
 
+function refuseSerializationHook (routeOptions: object): void {
+  if (!Object.hasOwn(routeOptions, 'preSerialization')) return
+  throw invalidOption('options.routeOptions.preSerialization would never be called, since batches are sent as the ' +
+    'text that the provider wrote: use onSend.')
+}
+
 /** Checks every option once. Throws `FST_BATCH_CANCEL_INVALID_OPTION` with one sentence about the first problem. */
 export function readOptions (options: FastifyBatchCancelOptions & { readonly [kClock]?: Clock }): Settings {
   if (isObject(options)) refuseMisplaced(options)
   checkOptions('options', options, OPTIONS, FASTIFY_OPTIONS)
   const { retrieve = false, defaultProvider, routeOptions = {}, allow, portkeyConfig = true, onCancelled } = options
+  refuseSerializationHook(routeOptions)
   checkOptions('options.routeOptions', routeOptions, ROUTE_OPTIONS)
   checkOptions('options.routeOptions.schema', routeOptions.schema ?? {}, ROUTE_SCHEMA)
   checkOptions('options.routeOptions.schema.retrieve', routeOptions.schema?.retrieve ?? {}, OPERATION)

@@ -31,8 +31,15 @@ function checkInstance (fastify: unknown): void {
 
 async function registerRoutes (fastify: FastifyInstance, options: FastifyBatchCancelOptions): Promise<void> {
   const settings = readOptions(options)
+  checkHandlerTimeout(fastify, settings)
   // A scope of its own even for `fp(batchCancel)`: the parsers of the host are not ours to remove.
   await fastify.register(fp(async (scope: FastifyInstance) => addRoutes(scope, settings), META), scopeOptions(options))
+}
+
+function checkHandlerTimeout ({ initialConfig, version }: FastifyInstance, { routeOptions }: Settings): void {
+  if (routeOptions.handlerTimeout === undefined || 'handlerTimeout' in initialConfig) return
+  throw invalidOption(`options.routeOptions.handlerTimeout is unknown to Fastify ${version}: use a later version, or ` +
+    'leave it out.')
 }
 
 const SKIP_OVERRIDE = Symbol.for('skip-override')
@@ -43,10 +50,16 @@ function scopeOptions (options: RegisterOptions): RegisterOptions {
   return Object.fromEntries(FASTIFY_OPTIONS.map(name => [name, options[name]]))
 }
 
+/** Not in the types of the first versions of Fastify 5. */
+interface ServerTimes {
+  readonly handlerTimeout?: number
+}
+
 function addRoutes (fastify: FastifyInstance, settings: Settings): void {
   const { schema, onRequest = [], ...hostOptions } = settings.routeOptions
   const hostHooks = [onRequest].flat()
-  const { cancel, retrieve, endWaits } = createHandlers(settings)
+  const { handlerTimeout = (fastify.initialConfig as ServerTimes).handlerTimeout } = hostOptions
+  const { cancel, retrieve, endWaits } = createHandlers({ ...settings, handlerTimeout })
   const schemas = operationSchemas(settings, schema)
 
   for (const named of NAMED_SCHEMAS) if (fastify.getSchema(named.$id as string) === undefined) fastify.addSchema(named)

@@ -105,6 +105,15 @@ t.test('each invalid option is refused at registration, in one sentence', async 
       'options.routeOptions.preHandler must be a function or an array of functions.'
     ],
     [{ routeOptions: { bodyLimit: 0 } }, 'options.routeOptions.bodyLimit must be a whole number of bytes from 1.'],
+    [
+      { routeOptions: { handlerTimeout: 0.5 } },
+      'options.routeOptions.handlerTimeout must be whole milliseconds from 1 to 2147483647.'
+    ],
+    [
+      { routeOptions: { preSerialization: forward } },
+      'options.routeOptions.preSerialization would never be called, since batches are sent as the text that the ' +
+        'provider wrote: use onSend.'
+    ],
     [{ routeOptions: { logLevel: 1 } }, 'options.routeOptions.logLevel must be a string.'],
     [{ routeOptions: { schema: { response: {} } } }, /^Unknown option 'response' in options\.routeOptions\.schema\./],
     [{ routeOptions: { schema: { tags: 'Batch' } } }, 'options.routeOptions.schema.tags must be an array of strings.'],
@@ -279,10 +288,12 @@ t.test('the host\'s hooks run in their order, and their errors keep status and h
     forward: async () => { order.push('cancel'); return BATCH },
     routeOptions: {
       onRequest: note('onRequest'),
+      preParsing: async (_request, _reply, payload) => { order.push('preParsing'); return payload },
       preValidation: [note('preValidation')],
       preHandler: note('preHandler'),
       onSend: note('onSend'),
       onResponse: note('onResponse'),
+      onError: note('onError'),
       config: { mine: true },
       logLevel: 'silent',
       bodyLimit: 10,
@@ -290,9 +301,10 @@ t.test('the host\'s hooks run in their order, and their errors keep status and h
     }
   })
   await cancel(app)
-  t.strictSame(order, ['onRequest', 'preValidation', 'preHandler', 'cancel', 'onSend', 'onResponse'])
+  t.strictSame(order, ['onRequest', 'preParsing', 'preValidation', 'preHandler', 'cancel', 'onSend', 'onResponse'])
   order.length = 0
   t.equal((await cancel(app, { id: '\u0001' })).statusCode, 400)
+  t.ok(order.includes('onError'))
   t.notOk(order.includes('preHandler'), 'a preHandler sees only calls that can be made')
   t.match(await cancel(app, { payload: 'x'.repeat(11) }), { statusCode: 413 })
 

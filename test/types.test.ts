@@ -341,14 +341,19 @@ t.test('a mistake that both refuse, the types and the registration', async t => 
   }, { no: 1 })
   await named<RouteOptions>('options.routeOptions', {
     onRequest: true,
+    preParsing: true,
     preValidation: true,
     preHandler: true,
     onSend: true,
     onResponse: true,
+    onError: true,
+    onTimeout: true,
+    onRequestAbort: true,
     config: true,
     constraints: true,
     logLevel: true,
     bodyLimit: true,
+    handlerTimeout: true,
     schema: true
   }, { routeOptions: { no: 1 } })
   await named<NonNullable<RouteOptions['schema']>>(

@@ -1,10 +1,10 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { BatchParams } from '../../schemas/request.js'
 import type { Engine, EngineCall, EngineResult } from '../cancel/engine.js'
 import { logError, type CallLog } from '../cancel/operation.js'
 import { failureOf, REFUSED, reportFailure, reportSuccess } from '../cancel/report-call.js'
 import { traceCall, type CallOperation, type CallTrace } from '../diagnostics.js'
-import { BatchCancelError, isCallError } from '../errors.js'
+import { BatchCancelError, isCallError, readTimedOut, timedOut } from '../errors.js'
 import type { Batch, BatchCall } from '../forwarder/types.js'
 import { isObject } from '../is-object.js'
 import type { ResponseHeaders } from '../headers.js'
@@ -23,7 +23,12 @@ export interface RouteSettings {
   readonly portkeyConfig: boolean
   readonly allow: ((call: BatchCall) => unknown) | undefined
   readonly onCancelled: ((call: BatchCall, batch: Batch) => unknown) | undefined
+  /** Milliseconds after which Fastify ends a response; 0 or `undefined` for never. */
+  readonly handlerTimeout: number | undefined
 }
+
+/** How long before Fastify a response is ended: Fastify's own 503 would say nothing about the outcome. */
+const HANDLER_TIMEOUT_MARGIN_MS = 100
 
 /** What the route knows about a request while it is in progress. */
 interface RequestState {
@@ -31,13 +36,16 @@ interface RequestState {
   readonly trace: CallTrace
   /** The seconds of the wait that was applied. */
   wait: number | undefined
+  /** Whether the engine has the call, so that something may have been sent. */
+  started: boolean
 }
 
 type Request = FastifyRequest<BatchRoute>
 type Reply = FastifyReply<BatchRoute>
 
 /** The HTTP layer over the engine: how a request becomes a call, and its result a response. */
-export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow, onCancelled }: RouteSettings) {
+export function createHandlers (settings: RouteSettings) {
+  const { engine, defaultProvider, portkeyConfig, allow, onCancelled, handlerTimeout = 0 } = settings
   const { providers } = engine.forwarder
   const reader = createCallReader({ providers, defaultProvider, portkeyConfig })
   const checkedAllow = allow && ((call: BatchCall) => checkAllowed(allow, call))
@@ -54,7 +62,7 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
   ): void {
     const resolved = reader.resolveProvider(request as FastifyRequest)
     const trace = traceCall({ operation, provider: resolved.provider, batchId: request.params.id })
-    states.set(request, { resolved, trace, wait: undefined })
+    states.set(request, { resolved, trace, wait: undefined, started: false })
     reader.check(resolved, request.params.id)
     done()
   }
@@ -68,7 +76,7 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
     const state = states.get(request) as RequestState
     const { provider, headers } = state.resolved
     const { repeated, maxAttempts } = clientRetries(headers)
-    const limit = clientLimit(headers)
+    const limit = responseLimit(reply as FastifyReply, clientLimit(headers))
     const wait = grantedWait(preferredWait(headers), limit)
     const call: EngineCall = {
       batchId: request.params.id,
@@ -86,11 +94,21 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
       repeated,
       maxAttempts
     }
+    state.started = true
     const result = await state.trace.run(() => run(call))
     state.wait = wait
     notify?.(result, request.log)
+    // Fastify may have ended the response by its handlerTimeout.
+    if (reply.sent) return reply as FastifyReply
     reportSuccess(state.trace, request.log, result, reply.elapsedTime)
     return sendResponse(request as FastifyRequest, reply as FastifyReply, state, successResponse(result))
+  }
+
+  /** The milliseconds that a response may still take: what the client says, and what Fastify allows. */
+  function responseLimit (reply: FastifyReply, limit: number | undefined): number | undefined {
+    if (handlerTimeout === 0) return limit
+    const left = Math.max(1, handlerTimeout - HANDLER_TIMEOUT_MARGIN_MS - reply.elapsedTime)
+    return Math.min(limit ?? Infinity, left)
   }
 
   /** The seconds that a wait lasts at most; `undefined` if none is granted. */
@@ -111,12 +129,13 @@ export function createHandlers ({ engine, defaultProvider, portkeyConfig, allow,
   }
 
   const errorHandler = (operation: CallOperation) => function handleError (
-    error: unknown,
+    thrown: unknown,
     request: FastifyRequest,
     reply: FastifyReply
   ): FastifyReply {
     const state = states.get(request)
     const provider = state?.resolved.provider
+    const error = state?.started === true && isHandlerTimeout(thrown) ? TIMEOUTS[operation](thrown) : thrown
     const response = isCallError(error)
       ? callErrorResponse(error, provider)
       : hostErrorResponse(error, reply.statusCode)
@@ -153,6 +172,11 @@ function successResponse ({ json, headers, source, attempts, retryAfter }: Engin
   if (retryAfter !== undefined) own['retry-after'] = String(Math.ceil(retryAfter / 1000))
   return { status: 200, body: json, headers: Object.assign(own, headers), attempts }
 }
+
+/** The errors of calls that outlived the `handlerTimeout` of Fastify. */
+const TIMEOUTS = { cancel: timedOut, retrieve: readTimedOut } satisfies Record<CallOperation, unknown>
+
+const isHandlerTimeout = (error: unknown) => (error as FastifyError | undefined)?.code === 'FST_ERR_HANDLER_TIMEOUT'
 
 /** HTTP/2 reports a client that left on the stream. */
 const isDisconnected = (raw: FastifyReply['raw']) =>
