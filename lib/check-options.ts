@@ -65,10 +65,14 @@ export const optionName = (path: string, ...names: string[]) => path.endsWith('(
   : names.map(name => `${path}.${name}`).join(', ')
 
 function unknownOption (path: string, name: string, valid: readonly string[]): string {
-  const similar = valid.find(candidate => isSimilar(candidate.toLowerCase(), name.toLowerCase()))
+  const similar = similarName(name, valid)
   const hint = similar === undefined ? '' : ` Did you mean '${similar}'?`
   return `Unknown option '${name}' in ${path}.${hint} Valid options: ${valid.join(', ')}.`
 }
+
+/** The name that was probably meant. */
+export const similarName = (name: string, valid: readonly string[]): string | undefined =>
+  valid.find(candidate => isSimilar(candidate.toLowerCase(), name.toLowerCase()))
 
 /** Whether two names are the same letters, give or take one and in any order: a slip, not another word. */
 function isSimilar (a: string, b: string): boolean {

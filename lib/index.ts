@@ -11,6 +11,7 @@ export type { CallLog } from './cancel/operation.js'
 export type { BatchSource } from './cancel/batch-state.js'
 export { redactError, type RedactedError } from './redact.js'
 export { completeBatch } from './batch/complete-batch.js'
+export type { DefaultProvider, UnresolvedCall } from './forwarder/default-provider.js'
 export type { Batch, BatchCall, BatchForwarder, BatchResult, ProviderTraits, RawJson } from './forwarder/types.js'
 export type { HeadersLike, ResponseHeaders } from './headers.js'
 export {

@@ -3,13 +3,13 @@ import type {
   RouteShorthandOptions
 } from 'fastify'
 import type { BatchParams } from '../schemas/request.js'
-import { createBatchCanceller, engineOf, TIME_RULES, type BatchCanceller } from './cancel/canceller.js'
+import { createBatchCanceller, defaultProviderOf, engineOf, TIME_RULES, type BatchCanceller } from './cancel/canceller.js'
 import { kClock, type Clock } from './cancel/clock.js'
 import type { Engine } from './cancel/engine.js'
 import {
   BOOLEAN, checkOptions, FUNCTION, FUNCTIONS, invalidOption, milliseconds, OBJECT, optionName, STRING, STRINGS, type Rule, type Rules
 } from './check-options.js'
-import { isProviderName } from './forwarder/check-call.js'
+import { checkDefaultProvider, DEFAULT_PROVIDER, type DefaultProvider } from './forwarder/default-provider.js'
 import { forwarderOf } from './forwarder/forwarder-option.js'
 import type { Batch, BatchCall, BatchForwarder } from './forwarder/types.js'
 import { isObject } from './is-object.js'
@@ -71,8 +71,15 @@ export interface FastifyBatchCancelOptions {
   canceller?: BatchCanceller | undefined
   /** Also registers `GET /v1/batches/:id`. @default false */
   retrieve?: boolean | undefined
-  /** The provider of a call that does not name one. @default none: `x-portkey-provider` is required */
-  defaultProvider?: string | undefined
+  /**
+   * The provider of a call that does not name one, or a function of the call that finds it, such as by the tenant of
+   * `request` or by `batchId`. The function is called after the app's `onRequest` hooks; `undefined` from it means that
+   * the call must name a provider, and an error with a `statusCode` below 500 is the response.
+   *
+   * @default that of `canceller`; without one, `x-portkey-provider` is required
+   * @example ({ batchId }) => batchId.startsWith('msgbatch_') ? 'anthropic' : 'openai'
+   */
+  defaultProvider?: DefaultProvider | undefined
   /** How long the work of one cancel may take, in milliseconds. @default 30_000 */
   timeout?: number | undefined
   /** The longest `Prefer: wait` that is granted, in milliseconds; 0 turns waiting off. @default 600_000 */
@@ -100,7 +107,7 @@ export interface Settings {
   /** Closes the engine, unless it belongs to the host. */
   readonly close: () => Promise<void>
   readonly retrieve: boolean
-  readonly defaultProvider: string | undefined
+  readonly defaultProvider: DefaultProvider | undefined
   readonly routeOptions: BatchCancelRouteOptions
   readonly allow: ((call: BatchCall) => unknown) | undefined
   readonly portkeyConfig: boolean
@@ -116,7 +123,7 @@ const OPTIONS: Rules = {
   forward: ANY,
   canceller: { test: value => engineOf(value) !== undefined, expected: 'made by createBatchCanceller()' },
   retrieve: BOOLEAN,
-  defaultProvider: { test: isProviderName, expected: 'the name of a provider' },
+  defaultProvider: DEFAULT_PROVIDER,
   ...TIME_RULES,
   routeOptions: OBJECT,
   allow: FUNCTION,
@@ -187,13 +194,14 @@ function refuseSerializationHook (routeOptions: object): void {
 export function readOptions (options: FastifyBatchCancelOptions & { readonly [kClock]?: Clock }): Settings {
   if (isObject(options)) refuseMisplaced(options)
   checkOptions('options', options, OPTIONS, FASTIFY_OPTIONS)
-  const { retrieve = false, defaultProvider, routeOptions = {}, allow, portkeyConfig = true, onCancelled } = options
+  const { retrieve = false, routeOptions = {}, allow, portkeyConfig = true, onCancelled } = options
   refuseSerializationHook(routeOptions)
   checkOptions('options.routeOptions', routeOptions, ROUTE_OPTIONS)
   checkOptions('options.routeOptions.schema', routeOptions.schema ?? {}, ROUTE_SCHEMA)
   checkOptions('options.routeOptions.schema.retrieve', routeOptions.schema?.retrieve ?? {}, OPERATION)
   const { engine, close } = readEngine(options)
-  checkDefaultProvider(defaultProvider, engine.forwarder)
+  const defaultProvider = options.defaultProvider ?? defaultProviderOf(options.canceller)
+  checkDefaultProvider('options', defaultProvider, engine.forwarder.providers)
   if (retrieve && engine.forwarder.retrieve === undefined) {
     throw invalidOption('options.retrieve needs a forwarder with a retrieve function.')
   }
@@ -221,16 +229,4 @@ function readEngine (options: FastifyBatchCancelOptions & {
     ...clock !== undefined && { [kClock]: clock }
   })
   return { engine: engineOf(canceller) as Engine, close: canceller.close }
-}
-
-function checkDefaultProvider (name: string | undefined, { providers }: BatchForwarder): void {
-  if (name === undefined || providers === undefined) return
-  const traits = providers.get(name)
-  if (traits === undefined) {
-    const served = [...providers].filter(([, { unsupported }]) => unsupported === undefined).map(([key]) => key)
-    throw invalidOption(`options.defaultProvider must be one of ${served.join(', ')}.`)
-  }
-  if (traits.unsupported !== undefined) {
-    throw invalidOption(`options.defaultProvider must not be '${name}': ${traits.unsupported}`)
-  }
 }

@@ -114,14 +114,17 @@ function operationSchemas (settings: Settings, { retrieve, ...schema }: BatchCan
 }
 
 /** What the document says about requests follows from the forwarder, as the checks do. */
-function schemaOptions ({ engine, defaultProvider }: Settings): BatchSchemaOptions {
+function schemaOptions (settings: Settings): BatchSchemaOptions {
+  const { engine } = settings
   const waits = engine.maxWait > 0
+  const byFunction = typeof settings.defaultProvider === 'function'
+  const provider = byFunction ? { choosesProvider: true } : { defaultProvider: settings.defaultProvider as string }
   const { providers } = engine.forwarder
-  if (providers === undefined) return { defaultProvider, waits }
+  if (providers === undefined) return { ...provider, waits }
   const served = [...providers].filter(([, { unsupported }]) => unsupported === undefined)
   return {
     providers: served.map(([name]) => name),
-    defaultProvider,
+    ...provider,
     waits,
     headersByProvider: new Map(served.map(([name, { headers = {} }]) => [name, headers]))
   }

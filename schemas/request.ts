@@ -64,6 +64,8 @@ export interface BatchSchemaOptions {
   readonly providers?: readonly string[] | undefined
   /** The provider of a call that does not name one. Without it, `x-portkey-provider` is required. */
   readonly defaultProvider?: string | undefined
+  /** Whether the server chooses the provider of a call that does not name one. @default false */
+  readonly choosesProvider?: boolean | undefined
   /** The request headers that each served provider reads, by provider. See {@link headerReaders}. */
   readonly headersByProvider?: ReadonlyMap<string, HeaderSchemas> | undefined
   /** Further request headers, which are not attributed to any provider. */
@@ -89,20 +91,22 @@ export const headerReaders = (headers: object): ReadonlyMap<string, readonly str
 
 /** The schema of the request headers: what every call needs first, what only some providers read last. */
 export function requestHeaders (own: HeaderSchemas, options: BatchSchemaOptions): TObject {
-  const { defaultProvider, headersByProvider = new Map<string, HeaderSchemas>(), headers = {}, waits = false } = options
+  const { headersByProvider = new Map<string, HeaderSchemas>(), headers = {}, waits = false } = options
+  const { defaultProvider, choosesProvider = defaultProvider !== undefined } = options
   const { authorization, ...others }: HeaderSchemas = Object.assign({}, headers, ...headersByProvider.values())
   const provider = providerHeader(options)
   const optional = { ...authorization && { authorization }, ...waits && WaitHeader, ...own, ...others }
   const schema = Type.Object({
-    'x-portkey-provider': defaultProvider === undefined ? provider : Type.Optional(provider),
+    'x-portkey-provider': choosesProvider ? Type.Optional(provider) : provider,
     ...Object.fromEntries(Object.entries(optional).map(([name, value]) => [name, Type.Optional(value)]))
   })
   readersByHeaders.set(schema, readersOf(headersByProvider))
   return schema
 }
 
-function providerHeader ({ providers, defaultProvider }: BatchSchemaOptions): TSchema {
-  const suffix = defaultProvider === undefined ? '' : ` Default: \`${defaultProvider}\`.`
+function providerHeader ({ providers, defaultProvider, choosesProvider = false }: BatchSchemaOptions): TSchema {
+  const chosen = choosesProvider ? ' Without it the server chooses the provider.' : ''
+  const suffix = defaultProvider === undefined ? chosen : ` Default: \`${defaultProvider}\`.`
   const description = `The provider that holds the batch.${suffix}`
   const examples = [defaultProvider ?? providers?.[0] ?? 'openai']
   return providers === undefined

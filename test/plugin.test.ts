@@ -67,8 +67,13 @@ t.test('each invalid option is refused at registration, in one sentence', async 
       'options.forward.providers must be a Map of provider traits by name (1 to 128 visible ASCII characters), with at ' +
         'least one.'
     ],
-    [{ defaultProvider: '' }, 'options.defaultProvider must be the name of a provider.'],
-    [{ defaultProvider: 'opnai' }, /^options\.defaultProvider must be one of openai, groq, /],
+    [
+      { defaultProvider: '' },
+      'options.defaultProvider must be the name of a provider, or a function of the call that returns one.'
+    ],
+    [{ defaultProvider: 'opnai' }, /^options\.defaultProvider must be one of openai, groq, .* Did you mean 'openai'\?$/],
+    [{ defaultProvider: 'mine' }, /^options\.defaultProvider must be one of openai, [^?]*\.$/],
+    [{ defaultProvider: 'azure' }, / Did you mean 'azure-openai'\?$/],
     [
       { defaultProvider: 'fireworks-ai' },
       'options.defaultProvider must not be \'fireworks-ai\': its only way to stop a batch is to delete the ' +
@@ -277,6 +282,11 @@ t.test('the document requires a provider only if there is no default', async t =
   }
   t.match(await parameterOf({}), { required: true, example: 'openai', schema: { enum: ['openai', 'groq'] } })
   t.match(await parameterOf({ defaultProvider: 'groq' }), { required: false, example: 'groq' })
+  t.match(await parameterOf({ defaultProvider: () => 'groq' }), {
+    required: false,
+    example: 'openai',
+    description: 'The provider that holds the batch. Without it the server chooses the provider.'
+  })
   t.match(await parameterOf({ forward }), { required: true, example: 'openai', schema: { minLength: 1 } })
 })
 

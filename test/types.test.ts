@@ -388,12 +388,12 @@ t.test('a mistake that both refuse, the types and the registration', async t => 
   await refused(
     // @ts-expect-error a number
     app => app.register(batchCancel, { defaultProvider: 1 }),
-    'options.defaultProvider must be the name of a provider.'
+    'options.defaultProvider must be the name of a provider, or a function of the call that returns one.'
   )
   await refused(
     // @ts-expect-error the provider itself
     app => app.register(batchCancel, { defaultProvider: openai() }),
-    'options.defaultProvider must be the name of a provider.'
+    'options.defaultProvider must be the name of a provider, or a function of the call that returns one.'
   )
   await refused(
     // @ts-expect-error the name of a provider

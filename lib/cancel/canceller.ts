@@ -4,9 +4,10 @@ import { checkOptions, invalidOption, milliseconds, OBJECT, STRING, type Rules }
 import { traceCall, type CallOperation } from '../diagnostics.js'
 import { isCallError, type CallError, type FST_BATCH_CANCEL_CLOSED } from '../errors.js'
 import type { ResponseHeaders } from '../headers.js'
-import { checkHeaders, checkId, isServed, traitsOf } from '../forwarder/check-call.js'
+import { checkHeaders, checkId, isServed, providerError, traitsOf } from '../forwarder/check-call.js'
+import { checkDefaultProvider, DEFAULT_PROVIDER, findDefaultProvider, type DefaultProvider } from '../forwarder/default-provider.js'
 import { forwarderOf, refuseAsForwarder } from '../forwarder/forwarder-option.js'
-import type { BatchForwarder, ProviderTraits } from '../forwarder/types.js'
+import type { BatchCall, BatchForwarder, ProviderTraits } from '../forwarder/types.js'
 import type { BatchSource } from './batch-state.js'
 import { kClock, systemClock, type Clock } from './clock.js'
 import { createEngine, type Engine, type EngineCall, type EngineResult } from './engine.js'
@@ -16,6 +17,13 @@ import { failureOf, REFUSED, reportFailure, reportSuccess, type Failure } from '
 export interface BatchCancellerOptions {
   /** Passes each call on to the provider that holds the batch: a forwarder, or just its `cancel` function. */
   readonly forward: BatchForwarder | BatchForwarder['cancel']
+  /**
+   * The provider of a call that does not name one, or a function of the call that finds it. Calls from code have no
+   * `request`.
+   *
+   * @default none: every call must name its provider
+   */
+  readonly defaultProvider?: DefaultProvider | undefined
   /** How long the work of one cancel may take, in milliseconds. @default 30_000 */
   readonly timeout?: number | undefined
   /** The longest wait, in milliseconds; 0 turns waiting off. @default 600_000 */
@@ -24,8 +32,8 @@ export interface BatchCancellerOptions {
 
 /** One cancel or read of one batch, made from code. */
 export interface CallOptions {
-  /** The provider that holds the batch, such as `openai`. */
-  readonly provider: string
+  /** The provider that holds the batch, such as `openai`. @default the canceller's `defaultProvider` */
+  readonly provider?: string | undefined
   readonly batchId: string
   /** The headers that a client would send: credentials and account headers of the provider. @default {} */
   readonly headers?: Readonly<IncomingHttpHeaders> | undefined
@@ -93,10 +101,23 @@ const CALL_RULES: Rules = {
   log: OBJECT
 }
 
+const PATH = 'createBatchCanceller()'
+
+const CANCELLER_RULES: Rules = {
+  forward: { test: () => true, expected: '' },
+  defaultProvider: DEFAULT_PROVIDER,
+  ...TIME_RULES
+}
+
 const engines = new WeakMap<BatchCanceller, Engine>()
 
 /** The engine of a canceller that `createBatchCanceller` made; `undefined` for any other value. */
 export const engineOf = (canceller: unknown): Engine | undefined => engines.get(canceller as BatchCanceller)
+
+const defaultProviders = new WeakMap<BatchCanceller, DefaultProvider>()
+
+export const defaultProviderOf = (canceller: BatchCanceller | undefined): DefaultProvider | undefined =>
+  canceller && defaultProviders.get(canceller)
 
 /**
  * Creates the engine of the route for use from code: a cron job, a queue worker, another route.
@@ -109,8 +130,11 @@ export const engineOf = (canceller: unknown): Engine | undefined => engines.get(
  * await canceller.close()
  */
 export function createBatchCanceller (options: BatchCancellerOptions & { readonly [kClock]?: Clock }): BatchCanceller {
-  checkOptions('createBatchCanceller()', options, { forward: { test: () => true, expected: '' }, ...TIME_RULES })
-  const forwarder = forwarderOf('createBatchCanceller()', options.forward)
+  checkOptions(PATH, options, CANCELLER_RULES)
+  const { defaultProvider } = options
+  const forwarder = forwarderOf(PATH, options.forward)
+  const { providers } = forwarder
+  checkDefaultProvider(PATH, defaultProvider, providers)
   const clock = options[kClock] ?? systemClock
   const engine = createEngine({
     forwarder,
@@ -120,7 +144,16 @@ export function createBatchCanceller (options: BatchCancellerOptions & { readonl
   })
 
   async function run (operation: CallOperation, options: CallOptions): Promise<CallResult> {
-    const call = engineCall(operation, options)
+    checkCallOptions(operation, options, defaultProvider)
+    const unresolved = { batchId: options.batchId, headers: lowerCased(options.headers ?? {}), request: undefined }
+    const { provider: named = defaultProvider } = options
+    // Without a function nothing is awaited, so that a close() after the call waits for it.
+    const found = typeof named === 'function' ? await findDefaultProvider(named, unresolved, providers) : named
+    if (found === undefined) throw providerError('missing_provider', 'Name the provider that holds the batch.')
+    return await runReported(operation, engineCall(options, { ...unresolved, provider: found }))
+  }
+
+  async function runReported (operation: CallOperation, call: EngineCall): Promise<CallResult> {
     const { provider, batchId, headers, log } = call
     const started = clock.now()
     const duration = () => clock.now() - started
@@ -128,7 +161,7 @@ export function createBatchCanceller (options: BatchCancellerOptions & { readonl
     const trace = traceCall({ operation, provider: isServed(provider, forwarder) ? provider : undefined, batchId })
     try {
       const result = await trace.run(async () => {
-        checkCall(call, forwarder.providers)
+        checkCall(call, providers)
         return await engine[operation](call)
       })
       reportSuccess(trace, log, result, duration())
@@ -144,6 +177,7 @@ export function createBatchCanceller (options: BatchCancellerOptions & { readonl
     retrieve: (options) => run('retrieve', options),
     close: () => engine.close()
   }
+  if (defaultProvider !== undefined) defaultProviders.set(canceller, defaultProvider)
   engines.set(canceller, engine)
   return refuseAsForwarder(canceller, 'is a canceller, not a forwarder: give it to the plugin as its option canceller.')
 }
@@ -152,15 +186,19 @@ const ignore = () => {}
 const SILENT: CallLog = { warn: ignore, error: ignore, isLevelEnabled: () => false }
 
 /** Throws what is wrong with the code that calls, which is not a call yet. */
-function engineCall (method: string, options: CallOptions) {
+function checkCallOptions (method: string, options: CallOptions, defaultProvider: DefaultProvider | undefined): void {
   checkOptions(`${method}()`, options, CALL_RULES)
-  const { provider, batchId, headers: given = {}, wait = 0, signal, log = SILENT } = options
-  if (typeof provider !== 'string' || typeof batchId !== 'string') {
-    throw invalidOption(`${method}({ provider, batchId }) are both required.`)
-  }
-  const headers = Object.fromEntries(Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]))
-  return { provider, batchId, headers, request: undefined, wait, log, ...signal && { signal } }
+  const { provider = defaultProvider, batchId } = options
+  if (provider !== undefined && batchId !== undefined) return
+  const required = defaultProvider === undefined ? '{ provider, batchId }) are both required' : '{ batchId }) is required'
+  throw invalidOption(`${method}(${required}.`)
 }
+
+const lowerCased = (headers: IncomingHttpHeaders): IncomingHttpHeaders =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+
+const engineCall = ({ wait = 0, log = SILENT, signal }: CallOptions, call: Omit<BatchCall, 'signal'>): EngineCall =>
+  ({ ...call, wait, log, ...signal && { signal } })
 
 /** Throws what the route would respond to a call before anything is sent. */
 function checkCall (

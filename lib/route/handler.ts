@@ -5,6 +5,7 @@ import { logError, type CallLog } from '../cancel/operation.js'
 import { failureOf, REFUSED, reportFailure, reportSuccess } from '../cancel/report-call.js'
 import { traceCall, type CallOperation, type CallTrace } from '../diagnostics.js'
 import { BatchCancelError, isCallError, readTimedOut, timedOut } from '../errors.js'
+import type { DefaultProvider } from '../forwarder/default-provider.js'
 import type { Batch, BatchCall } from '../forwarder/types.js'
 import { isObject } from '../is-object.js'
 import type { ResponseHeaders } from '../headers.js'
@@ -19,7 +20,7 @@ export interface BatchRoute {
 
 export interface RouteSettings {
   readonly engine: Engine
-  readonly defaultProvider: string | undefined
+  readonly defaultProvider: DefaultProvider | undefined
   readonly portkeyConfig: boolean
   readonly allow: ((call: BatchCall) => unknown) | undefined
   readonly onCancelled: ((call: BatchCall, batch: Batch) => unknown) | undefined
@@ -58,13 +59,21 @@ export function createHandlers (settings: RouteSettings) {
   const onRequest = (operation: CallOperation) => function checkCall (
     request: Request,
     _reply: Reply,
-    done: () => void
+    done: (error?: Error) => void
   ): void {
-    const resolved = reader.resolveProvider(request as FastifyRequest)
+    const resolved = reader.resolveProvider(request as FastifyRequest, request.params.id)
+    if (resolved instanceof Promise) {
+      resolved.then(found => { accept(operation, request, found) }).then(() => { done() }, done)
+      return
+    }
+    accept(operation, request, resolved)
+    done()
+  }
+
+  function accept (operation: CallOperation, request: Request, resolved: ResolvedProvider): void {
     const trace = traceCall({ operation, provider: resolved.provider, batchId: request.params.id })
     states.set(request, { resolved, trace, wait: undefined, started: false })
     reader.check(resolved, request.params.id)
-    done()
   }
 
   async function respond (

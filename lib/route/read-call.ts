@@ -4,9 +4,10 @@ import type { FastifyRequest } from 'fastify'
 import { CancelHeaders } from '../../schemas/cancel.js'
 import { invalidHeader, type BatchCancelError } from '../errors.js'
 import { checkHeaders, checkId, namesOf, providerError, traitsOf } from '../forwarder/check-call.js'
+import { findDefaultProvider, type DefaultProvider } from '../forwarder/default-provider.js'
 import type { ProviderTraits } from '../forwarder/types.js'
 import { headerOf } from '../headers.js'
-import { mergePortkeyConfig } from './portkey-config.js'
+import { mergePortkeyConfig, type MergedHeaders } from './portkey-config.js'
 
 /** The provider of a request, resolved before anything else is checked, so that every response can name it. */
 export interface ResolvedProvider {
@@ -20,7 +21,7 @@ export interface ResolvedProvider {
 
 export interface CallReaderOptions {
   readonly providers: ReadonlyMap<string, ProviderTraits> | undefined
-  readonly defaultProvider: string | undefined
+  readonly defaultProvider: DefaultProvider | undefined
   /** Whether `x-portkey-config` is accepted. */
   readonly portkeyConfig: boolean
 }
@@ -37,10 +38,21 @@ const ROUTE_HEADERS: Readonly<Record<string, TSchema>> = {
 
 /** Reads calls out of requests. The order in which problems are reported is part of the contract. */
 export function createCallReader ({ providers, defaultProvider, portkeyConfig }: CallReaderOptions) {
-  /** Throws `missing_provider`, `unknown_provider` or `unsupported_provider`. */
-  function resolveProvider (request: FastifyRequest): ResolvedProvider {
-    const { headers, problem } = portkeyConfig ? mergePortkeyConfig(request.headers) : refuseConfig(request.headers)
-    const provider = headerOf(headers, 'x-portkey-provider') ?? defaultProvider
+  /**
+   * Throws `missing_provider`, `unknown_provider` or `unsupported_provider`. Without a promise if no function of the
+   * server has to be called.
+   */
+  function resolveProvider (request: FastifyRequest, batchId: string): ResolvedProvider | Promise<ResolvedProvider> {
+    const merged = portkeyConfig ? mergePortkeyConfig(request.headers) : refuseConfig(request.headers)
+    const named = headerOf(merged.headers, 'x-portkey-provider')
+    if (named !== undefined) return resolved(named, merged)
+    if (typeof defaultProvider !== 'function') return resolved(defaultProvider, merged)
+    if (merged.problem !== undefined) throw merged.problem
+    const call = { batchId, headers: merged.headers, request }
+    return findDefaultProvider(defaultProvider, call, providers).then(provider => resolved(provider, merged))
+  }
+
+  function resolved (provider: string | undefined, { headers, problem }: MergedHeaders): ResolvedProvider {
     if (provider === undefined) throw problem ?? missingProvider(headers)
     return { provider, traits: traitsOf(provider, providers), headers, problem }
   }
@@ -68,8 +80,8 @@ export function createCallReader ({ providers, defaultProvider, portkeyConfig }:
 
 const NO_HEADERS = {}
 
-function refuseConfig (headers: IncomingHttpHeaders) {
-  if (headerOf(headers, CONFIG) === undefined) return { headers, problem: undefined }
+function refuseConfig (headers: IncomingHttpHeaders): MergedHeaders {
+  if (headerOf(headers, CONFIG) === undefined) return { headers }
   return {
     headers,
     problem: invalidHeader(CONFIG, 'is not accepted by this server. Send the single x-portkey-* headers instead.')
