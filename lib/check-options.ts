@@ -35,6 +35,17 @@ export const milliseconds = (least: number): Rule => ({
   expected: `whole milliseconds from ${least} to ${MAX_MILLISECONDS}`
 })
 
+/** A shorter time for an LLM provider was most likely meant in seconds. */
+const SHORT_MS = 1000
+
+/** Warns, as Node does, of a time that was most likely meant in seconds; 0 is no time, but a switch. */
+export function warnOfSeconds (name: string, value: number | undefined): void {
+  if (value === undefined || value === 0 || value >= SHORT_MS) return
+  const message = `${name} is in milliseconds, and ${value} of them are less than a second: write ${value}_000 for ` +
+    `${value} seconds.`
+  process.emitWarning(message, { type: 'FastifyWarning', code: 'FST_BATCH_CANCEL_MILLISECONDS' })
+}
+
 /**
  * Checks options by rules, one for each valid name.
  *

@@ -1,11 +1,15 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Batch } from '../../schemas/batch.js'
-import { checkOptions, invalidOption, milliseconds, OBJECT, STRING, type Rules } from '../check-options.js'
+import {
+  checkOptions, invalidOption, milliseconds, OBJECT, STRING, warnOfSeconds, type Rules
+} from '../check-options.js'
 import { traceCall, type CallOperation } from '../diagnostics.js'
 import { isCallError, type CallError, type FST_BATCH_CANCEL_CLOSED } from '../errors.js'
 import type { ResponseHeaders } from '../headers.js'
 import { checkHeaders, checkId, isServed, providerError, traitsOf } from '../forwarder/check-call.js'
-import { checkDefaultProvider, DEFAULT_PROVIDER, findDefaultProvider, type DefaultProvider } from '../forwarder/default-provider.js'
+import {
+  checkDefaultProvider, DEFAULT_PROVIDER, findDefaultProvider, type DefaultProvider
+} from '../forwarder/default-provider.js'
 import { forwarderOf, refuseAsForwarder } from '../forwarder/forwarder-option.js'
 import type { BatchCall, BatchForwarder, ProviderTraits } from '../forwarder/types.js'
 import type { BatchSource } from './batch-state.js'
@@ -131,16 +135,19 @@ export const defaultProviderOf = (canceller: BatchCanceller | undefined): Defaul
  */
 export function createBatchCanceller (options: BatchCancellerOptions & { readonly [kClock]?: Clock }): BatchCanceller {
   checkOptions(PATH, options, CANCELLER_RULES)
-  const { defaultProvider } = options
+  const { defaultProvider, timeout, maxWait, [kClock]: clock = systemClock } = options
+  if (clock === systemClock) {
+    warnOfSeconds('timeout', timeout)
+    warnOfSeconds('maxWait', maxWait)
+  }
   const forwarder = forwarderOf(PATH, options.forward)
   const { providers } = forwarder
   checkDefaultProvider(PATH, defaultProvider, providers)
-  const clock = options[kClock] ?? systemClock
   const engine = createEngine({
     forwarder,
     clock,
-    timeout: options.timeout ?? DEFAULT_TIMEOUT_MS,
-    maxWait: options.maxWait ?? DEFAULT_MAX_WAIT_MS
+    timeout: timeout ?? DEFAULT_TIMEOUT_MS,
+    maxWait: maxWait ?? DEFAULT_MAX_WAIT_MS
   })
 
   async function run (operation: CallOperation, options: CallOptions): Promise<CallResult> {

@@ -309,6 +309,27 @@ t.test('options of the canceller are checked', async t => {
   ]) await t.rejects(build(t, options as never), { code: 'FST_BATCH_CANCEL_INVALID_OPTION', message }, message)
 })
 
+t.test('seconds in place of milliseconds cause a warning', async t => {
+  const warnings: Array<Error & { code?: string }> = []
+  const listen = (warning: Error) => { warnings.push(warning) }
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
+  const forward = async () => BATCH
+  await build(t, { forward, timeout: 30, maxWait: 600 })
+  createBatchCanceller({ forward, timeout: 1000, maxWait: 0 })
+  createBatchCanceller({ forward })
+  await new Promise(setImmediate)
+  const code = 'FST_BATCH_CANCEL_MILLISECONDS'
+  t.match(warnings.filter(warning => warning.code === code), [
+    {
+      name: 'FastifyWarning',
+      message: 'timeout is in milliseconds, and 30 of them are less than a second: write 30_000 for 30 seconds.'
+    },
+    { message: 'maxWait is in milliseconds, and 600 of them are less than a second: write 600_000 for 600 seconds.' }
+  ])
+  t.equal(warnings.filter(warning => warning.code === code).length, 2)
+})
+
 t.test('durations do not follow the wall clock', async t => {
   for (const jump of [-3_600_000, 3_600_000]) {
     const clock = manualClock()
