@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifySchema, RegisterOptions } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifySchema, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { cancelBatchSchema, NAMED_SCHEMAS } from '../schemas/cancel.js'
 import type { BatchSchemaOptions } from '../schemas/request.js'
@@ -6,6 +6,7 @@ import { retrieveBatchSchema } from '../schemas/retrieve.js'
 import { logError, type CallLog } from './cancel/operation.js'
 import { invalidOption } from './check-options.js'
 import { isObject } from './is-object.js'
+import { readsJsonSchema } from './json-schema-host.js'
 import {
   FASTIFY_OPTIONS, readOptions, type BatchCancelRouteOptions, type FastifyBatchCancelOptions, type Settings
 } from './options.js'
@@ -56,7 +57,7 @@ interface ServerTimes {
 }
 
 function addRoutes (fastify: FastifyInstance, settings: Settings): void {
-  const { schema, onRequest = [], ...hostOptions } = settings.routeOptions
+  const { schema, config, onRequest = [], ...hostOptions } = settings.routeOptions
   const hostHooks = [onRequest].flat()
   const { handlerTimeout = (fastify.initialConfig as ServerTimes).handlerTimeout } = hostOptions
   const { cancel, retrieve, endWaits } = createHandlers({ ...settings, handlerTimeout })
@@ -73,6 +74,7 @@ function addRoutes (fastify: FastifyInstance, settings: Settings): void {
   const routeOptions = {
     bodyLimit: Math.min(fastify.initialConfig.bodyLimit as number, MAX_BODY_BYTES),
     ...hostOptions,
+    config: { ...documentConfig(fastify), ...config },
     // The schemas document the routes. Calls are checked when they are read, in the order of the contract; the host's
     // compilers would coerce or strip headers that are passed on, and drop or round fields of a batch.
     validatorCompiler: () => () => true,
@@ -102,6 +104,10 @@ async function warm ({ engine }: Settings, log: CallLog): Promise<void> {
     logError(log, 'error', {}, error, 'loading ahead of the first call failed')
   }
 }
+
+/** The transform of a host that cannot read JSON Schema would fail with the whole document. */
+const documentConfig = (fastify: FastifyInstance): FastifyContextConfig =>
+  readsJsonSchema(fastify) ? {} : { swaggerTransform: false }
 
 /** The schemas of both operations, with what the host says about them. */
 function operationSchemas (settings: Settings, { retrieve, ...schema }: BatchCancelRouteOptions['schema'] = {}) {

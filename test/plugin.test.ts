@@ -170,6 +170,10 @@ t.test('the host is not changed, and does not change the route', async t => {
       })
       app.setSerializerCompiler(() => { throw new Error('no JSON Schema here') })
     },
+    'a serializer compiler that refuses our schemas': app => {
+      app.setSerializerCompiler(() => { throw new Error('no JSON Schema here') })
+    },
+    'a validator compiler for JSON Schema': app => { app.setValidatorCompiler(() => () => true) },
     'a formatter of schema errors': app => { app.setSchemaErrorFormatter(() => new Error('host')) },
     'a serializer of its own': app => { app.setReplySerializer(() => '"host"') },
     'a preSerialization hook': app => { app.addHook('preSerialization', async () => ({ host: true })) },
