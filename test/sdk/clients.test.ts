@@ -22,6 +22,8 @@ interface Failure {
 /** A client, as its users have it: all options that are not needed are its own. */
 interface Client {
   readonly cancel: (id: string) => PromiseLike<unknown>
+  /** The status of a batch, as the provider says it. */
+  readonly status: (id: string) => PromiseLike<string | undefined>
   /** What it makes of a batch. */
   readonly batch: (id: string, status: string) => object
   readonly failure: (error: unknown) => Failure
@@ -44,6 +46,7 @@ const CLIENTS: Readonly<Record<ClientName, (origin: string, provider: string) =>
     })
     return {
       cancel: id => client.batches.cancel(id),
+      status: async id => (await client.batches.retrieve(id)).status,
       batch: (id, status) => ({ id, object: 'batch', status, _request_id: /./ }),
       failure: failureOfOpenAI,
       counts: requests => Array.from({ length: requests }, (_, i) => String(i)),
@@ -55,6 +58,7 @@ const CLIENTS: Readonly<Record<ClientName, (origin: string, provider: string) =>
     const client = new Portkey({ apiKey: 'key', baseURL: `${origin}/v1`, provider })
     return {
       cancel: id => client.batches.cancel(id),
+      status: async id => (await client.batches.retrieve(id)).status,
       batch: (id, status) => ({ id, object: 'batch', status }),
       failure: failureOfOpenAI,
       counts: requests => Array.from({ length: requests }, () => '0'),
@@ -69,6 +73,7 @@ const CLIENTS: Readonly<Record<ClientName, (origin: string, provider: string) =>
     }).experimental_batch()
     return {
       cancel: async batchId => await client.doCancelBatch?.({ batchId }),
+      status: async batchId => (await client.doGetBatchStatus({ batchId })).rawStatus,
       // It has no place for the batch.
       batch: () => ({}),
       failure (error) {
@@ -336,5 +341,16 @@ for (const name of CLIENT_NAMES) {
       ['batch_unauthorized', { error: [401, 'invalid_api_key', 'Incorrect API key provided.'] }],
       ['batch_nope', { error: [404, 'batch_not_found', 'No batch found with id \'batch_nope\'.'] }]
     ] as const) await call(t, client, id, seen, name, { ...expected, requests: ONCE })
+  })
+
+  t.test(`a cancel through the gateway, followed to its end by ${name}`, async t => {
+    const app = await createGateway({ logLevel: 'silent' })
+    t.teardown(() => app.close())
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const client = CLIENTS[name](originOf(app), 'sandbox')
+    await client.cancel('batch_in_progress')
+    const statuses = ['cancelling']
+    while (statuses.at(-1) === 'cancelling') statuses.push(String(await client.status('batch_in_progress')))
+    t.strictSame([...new Set(statuses)], ['cancelling', 'cancelled'])
   })
 }
