@@ -1,7 +1,10 @@
 import neostandard from 'neostandard'
 
 export default [
-  ...neostandard({ ts: true, ignores: ['dist', 'build', 'test/{sdk,contract}/build', '.tap', 'openapi/openapi.d.ts'] }),
+  ...neostandard({
+    ts: true,
+    ignores: ['{,gateway/}dist', 'build', 'test/{sdk,contract,packages}/build', '.tap', 'openapi/openapi.d.ts']
+  }),
   // A TypeBox schema and its static type share one name.
   { files: ['**/*.ts'], rules: { '@typescript-eslint/no-redeclare': 'off' } }
 ]

@@ -14,7 +14,7 @@ export type Command =
   | { readonly name: 'version' }
   | { readonly name: 'invalid', readonly message: string }
 
-export const USAGE = `Usage: npm start -- [options]
+export const USAGE = `Usage: fastify-batch-cancel-gateway [options], or in a clone of the repository: npm start -- [options]
 
   --port <number>        the port to listen on; 0 takes a free one (PORT, default 8787)
   --host <host>          the host name or address to listen on (HOST, default 127.0.0.1)

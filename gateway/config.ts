@@ -1,4 +1,4 @@
-import { builtIn, providerFactories, type ForwardOptions } from '../lib/index.js'
+import { builtIn, providerFactories, type ForwardOptions } from 'fastify-batch-cancel'
 
 type Providers = NonNullable<ForwardOptions['providers']>
 

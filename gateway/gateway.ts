@@ -4,16 +4,15 @@ import type { AddressInfo, Socket } from 'node:net'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { errorEnvelope } from '../lib/route/error-response.js'
 import {
   builtIn, fastifyBatchCancel, forwardToProviders, openaiCompatible, type ForwardOptions
-} from '../lib/index.js'
-import sandboxPlugin from '../lib/sandbox/index.js'
-import { documentOptions, security } from '../openapi/document.js'
+} from 'fastify-batch-cancel'
+import sandboxPlugin from 'fastify-batch-cancel/sandbox'
 import { guardAgainstBrowsers, type BrowserGuardOptions } from './browser-guard.js'
+import { documentOptions, security } from './document.js'
 import { foldHeaders } from './fold-headers.js'
 import { limitLoad } from './load-limit.js'
-import { refuse } from './refuse.js'
+import { errorEnvelope, refuse } from './refuse.js'
 import { closingTime, trackConnections } from './shutdown.js'
 
 export interface GatewayOptions extends BrowserGuardOptions {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import type { FastifyInstance } from 'fastify'
-import { builtIn } from '../lib/index.js'
+import { builtIn } from 'fastify-batch-cancel'
 import { banner, keysInReach } from './banner.js'
 import { isOnLoopback } from './browser-guard.js'
 import { readCommandLine, USAGE, type Command } from './cli.js'

@@ -1,13 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { errorEnvelope } from '../lib/route/error-response.js'
-import { traceIdOf } from '../lib/headers.js'
+import type { ErrorResponse } from 'fastify-batch-cancel/schemas'
 
-export interface Refusal {
-  readonly status: number
+interface ErrorText {
   readonly message: string
-  readonly code?: string
+  readonly code?: string | undefined
   /** The header or parameter at fault. */
-  readonly param?: string
+  readonly param?: string | undefined
+}
+
+export interface Refusal extends ErrorText {
+  readonly status: number
   /** The provider that the request names, if it is known. */
   readonly provider?: string | undefined
   readonly headers?: Readonly<Record<string, string>>
@@ -17,15 +19,26 @@ export interface Refusal {
 export function refuse (request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
   const { status, message, code, param, provider, headers = {} } = refusal
   const id = String(request.id)
-  const body = errorEnvelope(status, { message, code, param })
-  if (provider !== undefined) body.provider = provider
+  const body = { ...errorEnvelope(status, { message, code, param }), ...provider !== undefined && { provider } }
   return reply
     .code(status)
     .headers({
       ...headers,
       'x-request-id': id,
-      'x-portkey-trace-id': traceIdOf(request.headers, id),
+      'x-portkey-trace-id': traceIdOf(request, id),
       ...provider !== undefined && { 'x-portkey-provider': provider }
     })
     .send(body)
+}
+
+/** OpenAI's error envelope, as the plugin sends it. */
+export function errorEnvelope (status: number, { message, param, code }: ErrorText): ErrorResponse {
+  const type = status >= 500 ? 'server_error' : 'invalid_request_error'
+  return { error: { message, type, param: param ?? null, code: code ?? null } }
+}
+
+/** The client's trace id if it can be echoed, else the request id. */
+function traceIdOf ({ headers }: FastifyRequest, requestId: string): string {
+  const trace = String(headers['x-portkey-trace-id'] ?? '')
+  return /^[\x21-\x7e]{1,128}$/.test(trace) ? trace : requestId
 }

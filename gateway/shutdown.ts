@@ -132,9 +132,9 @@ const PARENT_INTERVAL_MS = 500
 /**
  * Resolves once the parent process has ended. It does not keep this process alive.
  *
- * npm runs a script in a shell and sends the signals that it gets to that shell. Debian's `sh` (dash) ends on SIGTERM
- * without passing it on, which would leave the gateway running on its port. Ctrl-C reaches every process by itself;
- * a SIGINT for npm alone goes no further than dash. A supervisor should start `node dist/gateway/start.js`.
+ * npm and npx run a program in a shell and send the signals that they get to that shell. Debian's `sh` (dash) ends on
+ * SIGTERM without passing it on, which would leave the gateway running on its port. Ctrl-C reaches every process by
+ * itself; a SIGINT for npm alone goes no further than dash. A supervisor should start the program without npm.
  */
 export async function parentEnd (): Promise<void> {
   const parent = process.ppid

@@ -5,6 +5,9 @@ import { closingTime, createShutdown, parentEnd } from './shutdown.js'
 
 const printError = (sentence: string) => console.error(sentence)
 
+/** What npm calls a process of `npm start` and of `npx`. */
+const UNDER_NPM = new Set<string | undefined>(['start', 'npx'])
+
 function closeOnSignals (close: () => Promise<unknown>): void {
   const { begin, onSignal } = createShutdown({
     close,
@@ -14,7 +17,7 @@ function closeOnSignals (close: () => Promise<unknown>): void {
     timeout: closingTime(CANCEL_TIMEOUT_MS)
   })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
-  if (process.env['npm_lifecycle_event'] === 'start') parentEnd().then(begin)
+  if (UNDER_NPM.has(process.env['npm_lifecycle_event'])) parentEnd().then(begin)
 }
 
 const exitCode = await main({

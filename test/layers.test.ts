@@ -5,8 +5,8 @@ import { ROOT } from './support/root.js'
 
 /** The layers of the package, from the entry down. An import points down, or sideways within a layer. */
 const LAYERS: ReadonlyArray<{ readonly layer: string, readonly holds: RegExp }> = [
-  { layer: 'gateway', holds: /^gateway\// },
   { layer: 'document', holds: /^openapi\// },
+  { layer: 'gateway', holds: /^gateway\// },
   { layer: 'testing', holds: /^lib\/testing\// },
   { layer: 'entry', holds: /^lib\/(index|plugin)\.ts$/ },
   { layer: 'options', holds: /^lib\/options\.ts$/ },
@@ -20,6 +20,13 @@ const LAYERS: ReadonlyArray<{ readonly layer: string, readonly holds: RegExp }> 
   { layer: 'schemas', holds: /^schemas\// }
 ]
 
+/** What stands behind the names that the gateway, a package of its own, imports. */
+const ENTRIES: Readonly<Record<string, string>> = {
+  'fastify-batch-cancel': 'lib/index.ts',
+  'fastify-batch-cancel/sandbox': 'lib/sandbox/index.ts',
+  'fastify-batch-cancel/schemas': 'schemas/index.ts'
+}
+
 /** Imports that would point down, and are refused all the same. */
 const FORBIDDEN: ReadonlyArray<{ readonly from: string, readonly to: RegExp, readonly why: string }> = [
   { from: 'cancel', to: /^(fastify|providers)$/, why: 'the engine knows neither Fastify nor any provider' },
@@ -30,6 +37,8 @@ const FORBIDDEN: ReadonlyArray<{ readonly from: string, readonly to: RegExp, rea
 interface Import {
   readonly from: string
   readonly to: string
+  /** As the file writes it. */
+  readonly as: string
 }
 
 const layerOf = (file: string) => LAYERS.findIndex(({ holds }) => holds.test(file))
@@ -40,16 +49,16 @@ async function importsOf (file: string): Promise<Import[]> {
   const targets = [
     ...text.matchAll(/(?:from|import) '([^']+)'|import\('([^']+)'\)/g)
   ].map(match => match[1] ?? match[2] as string)
-  return targets.map(target => ({
-    from: file,
-    to: target.startsWith('.') ? normalize(join(dirname(file), target)).replace(/\.js$/, '.ts') : target
-  }))
+  return targets.map(target => ({ from: file, to: ENTRIES[target] ?? fileOf(target, file), as: target }))
 }
+
+const fileOf = (target: string, from: string) =>
+  target.startsWith('.') ? normalize(join(dirname(from), target)).replace(/\.js$/, '.ts') : target
 
 async function allImports (): Promise<Import[]> {
   const files = await Promise.all(['lib', 'gateway', 'schemas', 'openapi'].map(async folder =>
     (await readdir(new URL(folder, ROOT), { recursive: true })).map(name => join(folder, name))))
-  const sources = files.flat().filter(file => file.endsWith('.ts') && !file.endsWith('.d.ts'))
+  const sources = files.flat().filter(file => /(?<!\.d)\.ts$/.test(file) && !file.includes('node_modules/'))
   return (await Promise.all(sources.map(importsOf))).flat()
 }
 
@@ -69,6 +78,14 @@ t.test('what a layer must not know, it does not import', async t => {
     const found = imports.filter(found => nameOf(found.from) === from && to.test(nameOf(found.to)))
     t.strictSame(found, [], why)
   }
+})
+
+t.test('the gateway imports the plugin as any other package does', async t => {
+  const ofGateway = imports.filter(({ from }) => from.startsWith('gateway/'))
+  t.ok(ofGateway.some(({ as }) => as === 'fastify-batch-cancel'))
+  t.strictSame(ofGateway.filter(({ as }) => as.startsWith('../')), [])
+  const byName = imports.filter(({ from, as }) => as in ENTRIES && !from.startsWith('gateway/'))
+  t.strictSame(byName, [], 'and nothing else does')
 })
 
 t.test('no two files import each other, directly or through others', async t => {

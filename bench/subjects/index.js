@@ -16,7 +16,7 @@ const all = [
     name: 'gateway',
     title: '**fastify-batch-cancel, the gateway** of `npm start`',
     launch: ({ port, upstream }) => ({
-      args: [path('../../dist/gateway/start.js')],
+      args: [path('../../gateway/dist/start.js')],
       env: { HOST: '127.0.0.1', PORT: String(port), TRUSTED_CUSTOM_HOSTS: new URL(upstream).host },
       headers: asPortkeys(upstream)
     })

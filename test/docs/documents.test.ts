@@ -14,7 +14,7 @@ interface Package { readonly scripts: Readonly<Record<string, string>> }
 
 const readText = async (path: string) => await readFile(new URL(path, ROOT), 'utf8')
 
-const PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', 'docs', 'examples']
+const PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', 'docs', 'examples', 'gateway/README.md']
 const documents = await readDocuments(...PAGES)
 const { scripts } = JSON.parse(await readText('package.json')) as Package
 const LANGUAGES = new Set(['js', 'ts', 'sh', 'json', 'mermaid'])

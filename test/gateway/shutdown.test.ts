@@ -121,7 +121,7 @@ t.test('a third signal ends at once', { timeout: 30_000 }, async t => {
 
 t.test('a gateway whose shell ends on the signal closes all the same', { timeout: 30_000 }, async t => {
   const held = await holdingUpstream(t)
-  const program = startInShell(t, { ...trusting(held), npm_lifecycle_event: 'start' })
+  const program = startInShell(t, { ...trusting(held), npm_lifecycle_event: 'npx' })
   const origin = await originFrom(program)
   const [client] = await cancelsInFlight(t, origin, held, 1)
   const idle = await connectTo(t, origin)

@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import Fastify from 'fastify'
-import { documentOptions, security } from '../../openapi/document.js'
+import { documentOptions, security } from '../../gateway/document.js'
 import { cancelBatchSchema, NAMED_SCHEMAS, retrieveBatchSchema, type BatchSchemaOptions } from '../../schemas/index.js'
 import { cancelIn, retrieveIn, type Document, type Documented } from './document.js'
 

@@ -1,8 +1,6 @@
 import { createRequire } from 'node:module'
-import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
-import Fastify from 'fastify'
-import { fastifyBatchCancel, type FastifyBatchCancelOptions } from '../lib/index.js'
-import { headerReaders } from '../schemas/index.js'
+import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
+import { headerReaders } from 'fastify-batch-cancel/schemas'
 
 const { version, description } = createRequire(import.meta.url)('fastify-batch-cancel/package.json') as {
   version: string
@@ -17,7 +15,7 @@ interface Server {
 /** The bearer credential is optional: there are others, and the server may have its own. */
 export const security = [{ providerKey: [] }, {}]
 
-/** The options of @fastify/swagger for a document of this package's operations. */
+/** The options of @fastify/swagger for a document of the plugin's operations. */
 export function documentOptions (server: Server): FastifyDynamicSwaggerOptions {
   return {
     convertConstToEnum: false,
@@ -220,27 +218,4 @@ const OPERATIONS: Readonly<Record<'get' | 'post', Addition>> = {
     examples: RESPONSE_HEADER_EXAMPLES,
     codeSamples: codeSamples('-X POST http://127.0.0.1:8787/v1/batches/batch_abc123/cancel', 'cancel')
   }
-}
-
-interface RenderOptions extends FastifyBatchCancelOptions {
-  readonly retrieve?: boolean
-}
-
-/**
- * Renders the document of a registration.
- *
- * @param options the options of the plugin, such as `{ retrieve: true }`
- * @returns the document as JSON
- */
-export async function renderDocument (options: RenderOptions = {}): Promise<string> {
-  const app = Fastify()
-  await app.register(swagger, documentOptions({
-    url: 'http://127.0.0.1:8787',
-    description: 'The gateway that `npm start` runs'
-  }))
-  await app.register(fastifyBatchCancel, { ...options, routeOptions: { schema: { security } } })
-  await app.ready()
-  const document = JSON.stringify(app.swagger(), null, 2) + '\n'
-  await app.close()
-  return document
 }
