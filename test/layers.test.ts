@@ -8,7 +8,7 @@ const LAYERS: ReadonlyArray<{ readonly layer: string, readonly holds: RegExp }> 
   { layer: 'document', holds: /^openapi\// },
   { layer: 'gateway', holds: /^gateway\// },
   { layer: 'testing', holds: /^lib\/testing\// },
-  { layer: 'entry', holds: /^lib\/(index|plugin)\.ts$/ },
+  { layer: 'entry', holds: /^lib\/(index|plugin|commonjs)\.ts$/ },
   { layer: 'options', holds: /^lib\/options\.ts$/ },
   { layer: 'route', holds: /^lib\/route\// },
   { layer: 'cancel', holds: /^lib\/cancel\// },
