@@ -40,7 +40,7 @@ export const BatchRequestCounts = Type.Object(
   component('BatchRequestCounts', 'Request counts of the batch, by result.')
 )
 
-export const BatchUsage = Type.Object(
+const BatchUsage = Type.Object(
   {
     input_tokens: Type.Integer(),
     input_tokens_details: Type.Object({ cached_tokens: Type.Integer() }, { additionalProperties: true }),
@@ -51,7 +51,7 @@ export const BatchUsage = Type.Object(
   { additionalProperties: true, description: 'Tokens used by the completed requests.' }
 )
 
-export const BatchMetadata = Type.Record(Type.String(), Type.String(), {
+const BatchMetadata = Type.Record(Type.String(), Type.String(), {
   description: 'Key-value pairs that the creator of the batch attached to it.'
 })
 

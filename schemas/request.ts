@@ -47,7 +47,7 @@ export const RetryCountHeader = {
 }
 
 /** The request header of a registration in which `Prefer: wait` is available. */
-export const WaitHeader = {
+const WaitHeader = {
   prefer: Type.String({
     description: '`wait=N` delays the response until the batch is terminal, for at most N seconds (RFC 7240). ' +
       'Other preferences are ignored.'

@@ -24,7 +24,7 @@ const version = (description: string) =>
   Type.String({ maxLength: 10, pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', description })
 const text = (description: string) => Type.String({ maxLength: 1024, pattern: '^[\\x20-\\x7e]+$', description })
 
-export const anthropicAuth: Auth<AnthropicCredential> = {
+const anthropicAuth: Auth<AnthropicCredential> = {
   sets: ['authorization', 'x-api-key', VERSION],
   fromClient (headers) {
     const key = headerOf(headers, 'x-api-key')

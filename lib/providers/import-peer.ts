@@ -1,4 +1,5 @@
-import { createRequire } from 'node:module'
+// Not by its name, which would clash in a bundle with the `createRequire` that people put before it.
+import * as nodeModule from 'node:module'
 import { internalError } from '../errors.js'
 
 /**
@@ -35,7 +36,7 @@ export const missingPeers = (names: readonly string[], from: string = import.met
 function canResolve (name: string, from: string): boolean {
   try {
     // It throws as well in a bundle of CommonJS, which has no URL.
-    createRequire(from).resolve(name)
+    nodeModule.createRequire(from).resolve(name)
     return true
   } catch {
     return false

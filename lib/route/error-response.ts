@@ -5,13 +5,13 @@ import { isObject } from '../is-object.js'
 import { errorJson, type RouteResponse } from './reply.js'
 
 /** OpenAI's error envelope. */
-export function errorEnvelope (status: number, { message, type, param, code }: ErrorDetails): ErrorResponse {
+function errorEnvelope (status: number, { message, type, param, code }: ErrorDetails): ErrorResponse {
   const defaultType = status >= 500 ? 'server_error' : 'invalid_request_error'
   return { error: { message, type: type ?? defaultType, param: param ?? null, code: code ?? null } }
 }
 
 /** The body of the response to an error of this package or of a provider. */
-export function callErrorBody (error: CallError, provider: string | undefined): ErrorResponse {
+function callErrorBody (error: CallError, provider: string | undefined): ErrorResponse {
   const status = error.statusCode
   const body = error instanceof ProviderError
     ? errorEnvelope(status, { ...error.details, code: codeOf(error) })
