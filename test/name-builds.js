@@ -8,7 +8,7 @@ const ROOT = new URL('../', import.meta.url)
 const BUILDS = ['build/', 'test/sdk/build/', 'test/contract/build/']
 
 const text = readFileSync(new URL('package.json', ROOT), 'utf8')
-  .replaceAll('"./dist/bundle/', '"./lib/')
+  .replaceAll('"./dist/modules/', '"./')
   .replaceAll('"./dist/', '"./')
 for (const build of BUILDS.map(path => new URL(path, ROOT)).filter(existsSync)) {
   writeFileSync(new URL('package.json', build), text)

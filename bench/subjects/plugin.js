@@ -1,5 +1,5 @@
 import Fastify from 'fastify'
-import batchCancel, { forwardToProviders, openai } from '../../dist/lib/index.js'
+import batchCancel, { forwardToProviders, openai } from 'fastify-batch-cancel'
 
 const { PORT, UPSTREAM, PROVIDERS = 'openai' } = process.env
 const providers = Object.fromEntries(PROVIDERS.split(',').map(name => [name, openai({ baseUrl: `${UPSTREAM}/v1` })]))

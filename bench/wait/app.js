@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify from 'fastify'
-import batchCancel, { forwardToProviders, openai } from '../../dist/lib/index.js'
+import batchCancel, { forwardToProviders, openai } from 'fastify-batch-cancel'
 
 /** Milliseconds between two looks at the event loop; what a look is late is the delay. */
 const RESOLUTION = 10

@@ -6,39 +6,11 @@ import { defineProvider } from './define-provider.js'
 import { OPENAI_ID } from './ids.js'
 import { readOpenAIBatch } from './openai-shape.js'
 import { get, post } from './requests.js'
-import { createSigner, type Sign } from './sigv4.js'
+import { createSigner } from './sigv4.js'
 
 interface BedrockOpenAIPlace {
   /** Empty if nothing needs it. */
   readonly region: string
-}
-
-/** The definition for a signer. */
-export function defineBedrockOpenAI (sign: Sign) {
-  return defineProvider({
-    name: 'bedrock-openai',
-    factory: 'bedrockOpenAI',
-    source: { document: 'docs.aws.amazon.com/bedrock/latest/userguide/inference-openai-batch.html' },
-    baseUrl: ({ region }: BedrockOpenAIPlace) =>
-      `https://bedrock-runtime.${region}.${partitionOf(region).suffix}/openai/v1`,
-    domains: awsDomains('bedrock-runtime'),
-    // The name with which AWS's own client for this host signs: @aws-sdk/client-bedrock-runtime 3.1164.0.
-    auth: awsAuth({ factory: 'bedrockOpenAI', service: 'bedrock', sign }),
-    id: OPENAI_ID,
-    place (input, options: AwsOptions): BedrockOpenAIPlace {
-      refuseRole(input.headers)
-      return { region: requiredRegion(input, options) }
-    },
-    cancel: post('/batches/{id}/cancel'),
-    retrieve: get('/batches/{id}'),
-    headers: AWS_HEADERS,
-    accountHeaders: AWS_ACCOUNT_HEADERS,
-    options: awsOptionRules(),
-    conflict: options => credentialsConflict(options) ?? regionConflict(options),
-    pins: ({ region }) => ({ [REGION_HEADER]: region }),
-    errorCode: awsErrorCode,
-    read: readOpenAIBatch
-  })
 }
 
 /**
@@ -47,4 +19,27 @@ export function defineBedrockOpenAI (sign: Sign) {
  *
  * @throws FST_BATCH_CANCEL_INVALID_OPTION
  */
-export const bedrockOpenAI = defineBedrockOpenAI(createSigner())
+export const bedrockOpenAI = defineProvider({
+  name: 'bedrock-openai',
+  factory: 'bedrockOpenAI',
+  source: { document: 'docs.aws.amazon.com/bedrock/latest/userguide/inference-openai-batch.html' },
+  baseUrl: ({ region }: BedrockOpenAIPlace) =>
+    `https://bedrock-runtime.${region}.${partitionOf(region).suffix}/openai/v1`,
+  domains: awsDomains('bedrock-runtime'),
+  // The name with which AWS's own client for this host signs: @aws-sdk/client-bedrock-runtime 3.1164.0.
+  auth: awsAuth({ factory: 'bedrockOpenAI', service: 'bedrock', sign: createSigner() }),
+  id: OPENAI_ID,
+  place (input, options: AwsOptions): BedrockOpenAIPlace {
+    refuseRole(input.headers)
+    return { region: requiredRegion(input, options) }
+  },
+  cancel: post('/batches/{id}/cancel'),
+  retrieve: get('/batches/{id}'),
+  headers: AWS_HEADERS,
+  accountHeaders: AWS_ACCOUNT_HEADERS,
+  options: awsOptionRules(),
+  conflict: options => credentialsConflict(options) ?? regionConflict(options),
+  pins: ({ region }) => ({ [REGION_HEADER]: region }),
+  errorCode: awsErrorCode,
+  read: readOpenAIBatch
+})
