@@ -192,8 +192,10 @@ function testDocuments () {
   })
 
   t.test('types', async t => {
-    const { passed, output } = await openapiTypescript('--check')
-    t.ok(passed, 'openapi.d.ts is up to date; npm run --prefix test/contract types writes it', { output })
+    for (const { file } of ARTIFACTS) {
+      const { passed, output } = await openapiTypescript(file, '--check')
+      t.ok(passed, `the types of ${file} are up to date; npm run types writes them`, { output })
+    }
   })
 }
 
@@ -509,38 +511,56 @@ async function testInvalidHeaders (t: Test, { documented, send }: TestedOperatio
 }
 
 /** Only the ids that the caller named are sent in a form that can be carried out; all other ids are impossible. */
-function testDeployment ({ target, provider, ids }: Deployment) {
+function testDeployment ({ target, provider, ids, withRetrieve }: Deployment) {
   const own = provider === undefined ? {} : providerHeader(provider)
-  const checkDocumented = (t: Test, name: string, response: Response) => {
-    const { status = errorCode(response) } = JSON.parse(response.body) as Json
-    t.strictSame(violationsOf(cancelOperation, response), [], `${name}: ${response.statusCode} ${status}`)
-  }
+  const fixed = new Set(Object.keys(target.headers))
+  const withoutFixed = (headers: Readonly<Record<string, string>>) =>
+    Object.fromEntries(Object.entries(headers).filter(([name]) => !fixed.has(name)))
 
   t.test('impossible calls', async t => {
-    const fixed = new Set(Object.keys(target.headers))
-    const withoutFixed = (headers: Readonly<Record<string, string>>) =>
-      Object.fromEntries(Object.entries(headers).filter(([name]) => !fixed.has(name)))
-    const calls = impossibleCalls(requestsOf(cancelOperation), provider)
-      .map(({ headers = {}, ...call }) => ({ ...call, headers: withoutFixed(headers) }))
-    const tested = { documented: cancelOperation, send: target.cancel }
-    await search(t, tested, { name: 'impossible calls', calls, check: check4xx, options: { numRuns: DEPLOYMENT_RUNS } })
+    for (const tested of operationsOf(target, cancelOperation, withRetrieve ? retrieveOperation : undefined)) {
+      const calls = impossibleCalls(requestsOf(tested.documented), provider)
+        .map(({ headers = {}, ...call }) => ({ ...call, headers: withoutFixed(headers) }))
+      const options = { numRuns: DEPLOYMENT_RUNS }
+      await search(t, tested, { name: 'impossible calls', calls, check: check4xx, options })
+    }
   })
 
   t.test('the named batches', async t => {
     if (ids.length === 0) t.comment('No --id: nothing was cancelled.')
     for (const id of ids) {
-      const invalid = await target.cancel({ id, headers: { ...own, 'x-portkey-request-timeout': 'soon' } })
-      checkDocumented(t, `${id} with an invalid header`, invalid)
-      t.strictSame(check4xx(invalid), [], `${id}: an invalid header is rejected`)
-      const first = await target.cancel({ id, headers: own })
-      checkDocumented(t, id, first)
-      const second = await target.cancel({ id, headers: own })
-      checkDocumented(t, `${id}, repeated`, second)
-      if (first.statusCode !== 200) continue
-      t.equal((JSON.parse(first.body) as Json)['id'], id, `${id}: the requested batch`)
-      t.ok([200, 409].includes(second.statusCode), `${id}: a repeated cancel succeeds, unless the batch has ended`)
+      if (withRetrieve) await testNamedRetrieval(t, target, { id, headers: own })
+      await testNamedCancel(t, target, { id, headers: own })
+      if (withRetrieve) await testNamedRetrieval(t, target, { id, headers: own })
     }
   })
+}
+
+function checkDocumented (t: Test, documented: Documented, name: string, response: Response) {
+  const { status = errorCode(response) } = JSON.parse(response.body) as Json
+  t.strictSame(violationsOf(documented, response), [], `${name}: ${response.statusCode} ${status}`)
+}
+
+const idOf = ({ body }: Response): unknown => (JSON.parse(body) as Json)['id']
+
+async function testNamedCancel (t: Test, { cancel }: Target, call: Call) {
+  const { id } = call
+  const invalid = await cancel({ id, headers: { ...call.headers, 'x-portkey-request-timeout': 'soon' } })
+  checkDocumented(t, cancelOperation, `${id} with an invalid header`, invalid)
+  t.strictSame(check4xx(invalid), [], `${id}: an invalid header is rejected`)
+  const first = await cancel(call)
+  checkDocumented(t, cancelOperation, id, first)
+  const second = await cancel(call)
+  checkDocumented(t, cancelOperation, `${id}, repeated`, second)
+  if (first.statusCode !== 200) return
+  t.equal(idOf(first), id, `${id}: the requested batch`)
+  t.ok([200, 409].includes(second.statusCode), `${id}: a repeated cancel succeeds, unless the batch has ended`)
+}
+
+async function testNamedRetrieval (t: Test, { retrieve }: Target, call: Call) {
+  const response = await retrieve(call)
+  checkDocumented(t, retrieveOperation as Documented, `${call.id}, retrieved`, response)
+  if (response.statusCode === 200) t.equal(idOf(response), call.id, `${call.id}: the requested batch`)
 }
 
 const deployment = readDeployment(process.env)

@@ -13,12 +13,14 @@ npm run contract -- <url> [--provider <name>] [--id <batch>]... [--header '<name
   --provider  x-portkey-provider of every call; default: the deployment's default provider
   --id        batch that is really cancelled; repeatable
   --header    header of every call, such as a credential; repeatable
+  --retrieve  test GET /v1/batches/:id, too: the deployment is registered with retrieve: true
 `
 
 const OPTIONS = /** @type {const} */ ({
   provider: { type: 'string' },
   id: { type: 'string', multiple: true },
   header: { type: 'string', multiple: true },
+  retrieve: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' }
 })
 
@@ -31,7 +33,7 @@ const HEADER = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([\x20-\x7e\x80-\xff]+)$/
  */
 function readArguments (args) {
   const { values, positionals } = parseArgs({ args, options: OPTIONS, allowPositionals: true })
-  const { provider, id: ids = [], header: headers = [], help = false } = values
+  const { provider, id: ids = [], header: headers = [], help = false, retrieve = false } = values
   if (help) return undefined
   const [url, ...others] = positionals
   if (others.length > 0) throw new Error(`Expected one URL, but got '${others[0]}' as well.`)
@@ -44,6 +46,7 @@ function readArguments (args) {
     CONTRACT_URL: checkUrl(url),
     CONTRACT_IDS: JSON.stringify(ids),
     CONTRACT_HEADERS: JSON.stringify(Object.fromEntries(headers.map(readHeader))),
+    CONTRACT_RETRIEVE: String(retrieve),
     ...provider !== undefined && { CONTRACT_PROVIDER: provider }
   }
 }

@@ -91,15 +91,18 @@ export interface Deployment {
   readonly provider: string | undefined
   /** Exactly the ids that the caller named. */
   readonly ids: readonly string[]
+  /** Whether it serves retrieval, too. */
+  readonly withRetrieve: boolean
 }
 
 /** Reads `CONTRACT_URL` and the variables that belong to it; `undefined` if a local gateway is to be tested. */
 export function readDeployment (env: NodeJS.ProcessEnv): Deployment | undefined {
-  const { CONTRACT_URL, CONTRACT_PROVIDER, CONTRACT_IDS = '[]', CONTRACT_HEADERS = '{}' } = env
+  const { CONTRACT_URL, CONTRACT_PROVIDER, CONTRACT_IDS = '[]', CONTRACT_HEADERS = '{}', CONTRACT_RETRIEVE } = env
   if (CONTRACT_URL === undefined) return undefined
   return {
     target: targetAt(CONTRACT_URL, JSON.parse(CONTRACT_HEADERS) as Record<string, string>),
     provider: CONTRACT_PROVIDER,
-    ids: JSON.parse(CONTRACT_IDS) as string[]
+    ids: JSON.parse(CONTRACT_IDS) as string[],
+    withRetrieve: CONTRACT_RETRIEVE === 'true'
   }
 }

@@ -35,8 +35,10 @@ function run (file: string, args: readonly string[]): Promise<ToolResult> {
 
 export const redocly = (...args: string[]) => run(pathOfBinary('@redocly/cli', 'redocly'), args)
 
-const TYPES = ['openapi/openapi.json', '-o', 'openapi/openapi.d.ts', '--empty-objects-unknown']
-
-/** Writes openapi.d.ts; with `--check`, reports whether it is up to date. */
-export const openapiTypescript = (...args: string[]) =>
-  run(pathOfBinary('openapi-typescript', 'openapi-typescript'), [...TYPES, ...args])
+/** Writes the types of a document beside it; with `--check`, reports whether they are up to date. */
+export const openapiTypescript = (document: string, ...args: string[]) => {
+  const types = document.replace(/\.json$/, '.d.ts')
+  return run(pathOfBinary('openapi-typescript', 'openapi-typescript'), [
+    document, '-o', types, '--empty-objects-unknown', ...args
+  ])
+}
