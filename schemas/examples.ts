@@ -3,7 +3,16 @@ import type { ErrorResponse } from './error.js'
 
 /* The examples of the document. A test checks each of them against its schema. */
 
-export type ErrorExample = ErrorResponse
+/** Examples by name. */
+export type Examples<T> = Readonly<Record<string, T>>
+
+export interface BatchExample {
+  readonly summary: string
+  readonly value: Batch
+}
+
+/** Gives the examples a short type: their own would be most of the declarations of this package. */
+const byStatus = <S extends PropertyKey>(examples: Readonly<Record<S, Examples<ErrorResponse>>>) => examples
 
 /** The example in OpenAI's documentation of the cancel. */
 const CANCELLING = {
@@ -76,7 +85,7 @@ const MAPPED = {
 } as const satisfies Batch
 
 /** Examples of a successful cancel. */
-export const CANCEL_RESPONSES = {
+export const CANCEL_RESPONSES: Examples<BatchExample> = {
   cancelling: { summary: 'The cancel is in progress', value: CANCELLING },
   cancelled: {
     summary: 'The batch is cancelled: immediately, after `Prefer: wait`, or by an earlier attempt of this call',
@@ -86,7 +95,7 @@ export const CANCEL_RESPONSES = {
 }
 
 /** Examples of a successful retrieval. */
-export const RETRIEVE_RESPONSES = {
+export const RETRIEVE_RESPONSES: Examples<BatchExample> = {
   in_progress: { summary: 'The batch is being processed', value: IN_PROGRESS },
   cancelled: { summary: 'The batch is cancelled; its output file has partial results', value: CANCELLED },
   completed: { summary: 'The batch is completed', value: COMPLETED },
@@ -101,7 +110,7 @@ interface Failure {
   readonly provider?: string
 }
 
-const failure = ({ message, code, type = 'invalid_request_error', param, provider }: Failure): ErrorExample =>
+const failure = ({ message, code, type = 'invalid_request_error', param, provider }: Failure): ErrorResponse =>
   ({ error: { message, type, param: param ?? null, code }, ...provider !== undefined && { provider } })
 
 const invalidProvider = (code: string, message: string) => failure({ message, code, param: 'x-portkey-provider' })
@@ -110,13 +119,13 @@ const openaiFailure = (details: Failure) => failure({ provider: 'openai', ...det
 
 const openaiServerFailure = (code: string, message: string) => openaiFailure({ message, code, type: 'server_error' })
 
-const notCancellable = (status: Batch['status'], fields: Partial<Batch>): ErrorExample => ({
+const notCancellable = (status: Batch['status'], fields: Partial<Batch>): ErrorResponse => ({
   ...openaiFailure({ message: `Cannot cancel a batch with status '${status}'.`, code: 'batch_not_cancellable' }),
   batch: { ...CANCELLING, id: `batch_${status}`, status, cancelled_at: null, ...fields }
 })
 
 /** Examples of the errors of both operations, by status and name. */
-export const EXAMPLE_ERRORS = {
+export const EXAMPLE_ERRORS = byStatus({
   400: {
     missing_provider: invalidProvider(
       'missing_provider',
@@ -197,12 +206,12 @@ export const EXAMPLE_ERRORS = {
   },
   '4XX': { rejected: openaiFailure({ message: 'The input is not valid.', code: null }) },
   '5XX': { failed: openaiServerFailure('upstream_error', 'The provider responded with status 520.') }
-} as const
+})
 
 const OUTCOME_UNKNOWN = 'so it is not known whether the batch was cancelled. It is safe to repeat the call.'
 
 /** Examples of the errors that only the cancel has, or that have another message there. */
-export const CANCEL_ERRORS = {
+export const CANCEL_ERRORS = byStatus({
   409: {
     completed: notCancellable('completed', {
       output_file_id: 'file-def456',
@@ -239,4 +248,4 @@ export const CANCEL_ERRORS = {
   504: {
     timeout: openaiServerFailure('upstream_timeout', `The provider did not respond in time, ${OUTCOME_UNKNOWN}`)
   }
-} as const
+})

@@ -4,5 +4,5 @@ export {
 export { CancelHeaders, cancelBatchSchema } from './cancel.js'
 export { ErrorResponse } from './error.js'
 export { BatchParams, headerReaders, RequestHeaders, type BatchSchemaOptions, type HeaderSchemas } from './request.js'
-export { NAMED_SCHEMAS } from './responses.js'
+export { NAMED_SCHEMAS, type ResponseSchema } from './responses.js'
 export { retrieveBatchSchema } from './retrieve.js'

@@ -1,7 +1,7 @@
 import { Type, type TSchema } from '@sinclair/typebox'
 import { Batch, BatchError, BatchRequestCounts } from './batch.js'
 import { ErrorResponse } from './error.js'
-import { EXAMPLE_ERRORS, type ErrorExample } from './examples.js'
+import { EXAMPLE_ERRORS, type BatchExample, type Examples } from './examples.js'
 import { StringEnum } from './typebox.js'
 
 /** The named schemas that the schemas of both operations refer to. */
@@ -38,7 +38,13 @@ const BATCH_HEADERS = {
 }
 
 type Headers = Readonly<Record<string, TSchema>>
-type Examples<T> = Readonly<Record<string, T>>
+
+/** A response as a route's schema has it. */
+export interface ResponseSchema {
+  description: string
+  headers: Headers
+  content: { 'application/json': { schema: TSchema, examples: Examples<object> } }
+}
 
 /** What `x-batch-source` may say in the response of an operation. */
 interface BatchSource {
@@ -51,8 +57,8 @@ export function batchResponse (
   description: string,
   { values, description: source }: BatchSource,
   schema: TSchema,
-  examples: Examples<{ summary: string, value: Batch }>
-) {
+  examples: Examples<BatchExample>
+): ResponseSchema {
   return {
     description,
     headers: { ...BATCH_HEADERS, 'x-batch-source': StringEnum(values, { description: source }) },
@@ -61,7 +67,11 @@ export function batchResponse (
 }
 
 /** An error response: OpenAI's envelope. */
-export function errorResponse (description: string, headers: Headers, examples: Examples<ErrorExample>) {
+export function errorResponse (
+  description: string,
+  headers: Headers,
+  examples: Examples<ErrorResponse>
+): ResponseSchema {
   return {
     description,
     headers,
