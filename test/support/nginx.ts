@@ -1,22 +1,17 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
+import { freePort, listening } from './ports.js'
 
 const NGINX = process.env['NGINX'] ?? '/usr/sbin/nginx'
 
 /** Why a test that needs nginx is skipped; `undefined` if it is not. */
 export const noNginx = existsSync(NGINX) ? undefined : `${NGINX} is not installed: apt-get install nginx-light`
 
-/**
- * A reverse proxy as many servers have it: it decodes paths, resolves their segments and merges slashes before it
- * passes requests on.
- */
-const configuration = (port: number, upstream: string) => `
+const configuration = (http: string) => `
 daemon off;
 master_process off;
 pid nginx.pid;
@@ -30,20 +25,33 @@ http {
   scgi_temp_path scgi;
   uwsgi_temp_path uwsgi;
   large_client_header_buffers 4 64k;
+  ${http}
+}
+`
+
+/**
+ * A reverse proxy as many servers have it: it decodes paths, resolves their segments and merges slashes before it
+ * passes requests on.
+ */
+const normalizingProxy = (port: number, upstream: string) => `
   server {
     listen 127.0.0.1:${port};
     merge_slashes on;
     underscores_in_headers on;
     location / { proxy_pass ${upstream}/; }
   }
-}
 `
 
 /** Starts nginx in front of an upstream, in a folder of its own. Returns its origin. */
 export async function startNginx (t: Test, upstream: string): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'nginx-'))
   const port = await freePort()
-  writeFileSync(join(folder, 'nginx.conf'), configuration(port, upstream))
+  return await startNginxWith(t, port, normalizingProxy(port, upstream))
+}
+
+/** Starts nginx with what its http block should hold, and a server in it that listens on a port. Returns its origin. */
+export async function startNginxWith (t: Test, port: number, http: string): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'nginx-'))
+  writeFileSync(join(folder, 'nginx.conf'), configuration(http))
   const child = spawn(NGINX, ['-p', `${folder}/`, '-c', 'nginx.conf', '-e', 'stderr'], {
     stdio: ['ignore', 'ignore', 'inherit']
   })
@@ -55,26 +63,4 @@ export async function startNginx (t: Test, upstream: string): Promise<string> {
   })
   await Promise.race([listening(port), exited.then(([code]) => { throw new Error(`nginx exited with ${code}`) })])
   return `http://127.0.0.1:${port}`
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-/** Resolves when something listens; nothing but the exit of the process ends the attempts. */
-async function listening (port: number): Promise<void> {
-  const socket = connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-  } catch {
-    await sleep(20)
-    return await listening(port)
-  } finally {
-    socket.destroy()
-  }
 }

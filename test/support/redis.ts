@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { freePort } from './ports.js'
 import { startProgram, untilPrinted, type Program } from './program.js'
 
 const { REDIS_SERVER = '/usr/bin/redis-server' } = process.env
@@ -60,22 +59,4 @@ export async function startRedis (t: Test): Promise<Redis> {
   // After the clients of the test, and before the folder is removed.
   t.teardown(kill)
   return { url: `redis://127.0.0.1:${port}`, kill, restart, contents }
-}
-
-/**
- * A port that no client gets for an outgoing connection while the server is down: a client that connected to its own
- * port would take it from the server.
- */
-async function freePort (): Promise<number> {
-  const port = 20_000 + Math.floor(Math.random() * 12_000)
-  const server = createServer()
-  try {
-    server.listen(port, '127.0.0.1')
-    await once(server, 'listening')
-    server.close()
-    await once(server, 'close')
-    return port
-  } catch {
-    return await freePort()
-  }
 }
