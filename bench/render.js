@@ -5,9 +5,10 @@ import { budgets, budgetTable } from './report/budgets.js'
 import { growthSection } from './report/growth.js'
 import { paragraphs } from './report/markdown.js'
 import { runSection } from './report/run.js'
+import { soakSection } from './report/soak.js'
 import { waitSection } from './report/wait.js'
 
-const SECTIONS = { run: runSection, wait: waitSection, growth: growthSection }
+const SECTIONS = { run: runSection, wait: waitSection, growth: growthSection, soak: soakSection }
 
 /** Writes RESULTS.md from the stored results of the scripts. */
 export function writeReport () {
@@ -15,7 +16,7 @@ export function writeReport () {
   const held = budgets(results)
   const text = paragraphs(
     '# Results',
-    'Written by `node bench/render.js` from `bench/results/*.json`; `npm run bench`, `npm run bench:wait` and `npm run bench:growth` each measure their own part again.',
+    'Written by `node bench/render.js` from `bench/results/*.json`; `npm run bench`, `npm run bench:wait`, `npm run bench:growth` and `npm run soak` each measure their own part again.',
     held.length === 0 ? '' : ['## Budgets', `What this project allows itself to cost.${doubt(results)}`, budgetTable(held), ...notes()],
     ...Object.entries(results).map(([name, result]) => paragraphs(SECTIONS[name](result), origin(result)))
   )

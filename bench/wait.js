@@ -1,11 +1,10 @@
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { leaveSubjectCore, onSubjectCore, untilIdle } from './lib/machine.js'
 import { busyBefore, busyDuring, lookAtMachine, pinWarnings } from './lib/measure.js'
 import { readCommandLine } from './lib/options.js'
-import { freePort, memoryOf, readProc, start } from './lib/processes.js'
+import { memoryOf, readProc } from './lib/processes.js'
 import { keepResults } from './lib/results.js'
+import { ask, startServer } from './lib/server.js'
 import { percentileOf } from './lib/statistics.js'
 import { versionsWith } from './lib/versions.js'
 import { writeReport } from './render.js'
@@ -28,8 +27,12 @@ const { keep, ...settings } = readCommandLine({
 checkFileLimit(settings.waits + SPARE_FILES)
 leaveSubjectCore()
 const idleShare = await untilIdle(settings.patience * 1000)
-const upstream = await startServer('./wait/upstream.js', {})
-const app = await startServer('./wait/app.js', { UPSTREAM: upstream.origin }, onSubjectCore(process.execPath, ['--expose-gc']))
+const upstream = await startServer(new URL('./wait/upstream.js', import.meta.url))
+const app = await startServer(
+  new URL('./wait/app.js', import.meta.url),
+  { UPSTREAM: upstream.origin },
+  { flags: ['--expose-gc'], pin: onSubjectCore }
+)
 
 const idle = await idleMemory()
 const before = lookAtMachine()
@@ -71,20 +74,6 @@ if (report.answers.wrong > 0 || report.answers.early > 0) process.exitCode = 1
 function checkFileLimit (needed) {
   const limit = Number(/^Max open files\s+\S+\s+(\d+)/m.exec(readProc('self/limits') ?? '')?.[1] ?? Infinity)
   if (limit < needed) throw new Error(`A process may open ${limit} files here, and this needs ${needed}: raise the hard limit (ulimit -Hn), or ask for fewer --waits.`)
-}
-
-async function startServer (file, env, [command, flags] = [process.execPath, []]) {
-  const port = await freePort()
-  const running = start(command, [...flags, fileURLToPath(new URL(file, import.meta.url))], { env: { ...env, PORT: String(port) }, ipc: true })
-  const [ready] = await Promise.race([once(running.child, 'message'), running.ended.then(() => [])])
-  if (ready !== 'ready') throw new Error(`${file} did not start: ${running.complaint()}`)
-  return { origin: `http://127.0.0.1:${port}`, running }
-}
-
-async function ask ({ running }, message = 'look') {
-  running.child.send(message)
-  const [answer] = await once(running.child, 'message')
-  return answer
 }
 
 /** The memory of the app once it has answered calls, but before anybody waits. */
