@@ -103,7 +103,7 @@ export async function typeErrors (sources: ReadonlyArray<Pick<CodeBlock, 'place'
   const files = await Promise.all(sources.map(({ place, text }) => write(`${place}.ts`, importFrom('../../', text))))
   const config = ts.readConfigFile(fileURLToPath(new URL('tsconfig.json', ROOT)), ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(config.config, ts.sys, fileURLToPath(ROOT))
-  const { outDir: _outDir, declaration: _declaration, declarationMap: _map, ...strict } = options
+  const { outDir: _outDir, declaration: _declaration, declarationDir: _dir, declarationMap: _map, ...strict } = options
   const program = ts.createProgram(files.map(file => fileURLToPath(file)), { ...strict, noEmit: true })
   return ts.getPreEmitDiagnostics(program).map(({ file, messageText }) =>
     `${rootPath(new URL(`file://${file?.fileName}`))}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`)
