@@ -1,3 +1,9 @@
+/**
+ * The plugin, the canceller, and the forwarder to providers.
+ *
+ * @module fastify-batch-cancel
+ */
+
 import { fastifyBatchCancel } from './plugin.js'
 
 export { fastifyBatchCancel }
@@ -10,6 +16,7 @@ export {
 export type { CallLog } from './cancel/operation.js'
 export type { BatchSource } from './cancel/batch-state.js'
 export { redactError, type RedactedError } from './redact.js'
+export type { Rule } from './check-options.js'
 export { completeBatch } from './batch/complete-batch.js'
 export type { DefaultProvider, UnresolvedCall } from './forwarder/default-provider.js'
 export type { Batch, BatchCall, BatchForwarder, BatchResult, ProviderTraits, RawJson } from './forwarder/types.js'

@@ -1,3 +1,9 @@
+/**
+ * The TypeBox schemas of the routes, with their static types.
+ *
+ * @module fastify-batch-cancel/schemas
+ */
+
 export {
   Batch, BATCH_STATUSES, BatchError, BatchRequestCounts, CANCELLED_STATUSES, isBatch, type BatchStatus
 } from './batch.js'

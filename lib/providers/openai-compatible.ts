@@ -60,8 +60,8 @@ const RULES: Rules = {
  *
  * @throws FST_BATCH_CANCEL_INVALID_OPTION if the definition or an option cannot work
  * @example
- * const definition = { name: 'my-vllm', baseUrl: 'http://vllm:8000/v1', cancelMethod: 'DELETE' }
- * forwardToProviders({ providers: { 'my-vllm': openaiCompatible(definition, { apiKey }) } })
+ * const vllm = openaiCompatible({ name: 'my-vllm', baseUrl: 'http://vllm:8000/v1', cancelMethod: 'DELETE' })
+ * forwardToProviders({ providers: { 'my-vllm': vllm({ apiKey }) } })
  */
 export function openaiCompatible (definition: OpenAICompatibleDefinition): ProviderFactory
 export function openaiCompatible (definition: OpenAICompatibleDefinition, options: ProviderOptions): Provider<string>

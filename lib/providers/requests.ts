@@ -17,7 +17,7 @@ export const get = (path: string): RequestTemplate => ({ method: 'GET', path })
 export const del = (path: string): RequestTemplate => ({ method: 'DELETE', path })
 
 /**
- * @param options.json the body, if the provider expects one
+ * @param options `json`: the body, if the provider expects one
  * @example post('/batches/{id}/cancel')
  */
 export function post (path: string, { json }: { readonly json?: unknown } = {}): RequestTemplate {

@@ -1,3 +1,9 @@
+/**
+ * A batch API in memory, for development and tests.
+ *
+ * @module fastify-batch-cancel/sandbox
+ */
+
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'

@@ -1,3 +1,9 @@
+/**
+ * The contract tests for forwarders.
+ *
+ * @module fastify-batch-cancel/testing
+ */
+
 import { ALL_CASES } from './all-cases.js'
 import type { Case } from './contract-case.js'
 import { withHarness } from './harness.js'

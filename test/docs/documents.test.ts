@@ -2,6 +2,8 @@ import { access, readFile } from 'node:fs/promises'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { createGateway } from '../../gateway/gateway.js'
+import * as entry from '../../lib/index.js'
+import * as schemas from '../../schemas/index.js'
 import {
   anchorsOf, codeBlocks, curlRequests, readDocuments, relativeLinks, runJavaScript, typeErrors, type CodeBlock,
   type MarkdownDocument
@@ -74,16 +76,36 @@ const ended = { id: 'msgbatch_1', type: 'message_batch', processing_status: 'end
 export const forward: BatchForwarder = { cancel: async () => ended }
 `
 
+/** What stands around the examples of docstrings, from which `docs/api` is generated. */
+const DOCSTRINGS = `import type { FastifyInstance, RouteHandler } from 'fastify'
+import {
+  ${Object.keys(entry).filter(name => name !== 'default').join(', ')}, type BatchForwarder
+} from 'fastify-batch-cancel'
+import { batchSandbox } from 'fastify-batch-cancel/sandbox'
+import { forwarderContract } from 'fastify-batch-cancel/testing'
+import { ${Object.keys(schemas).join(', ')} } from 'fastify-batch-cancel/schemas'
+
+declare const app: FastifyInstance, handler: RouteHandler, logger: FastifyInstance['log'], error: unknown
+declare const forward: BatchForwarder, createBatch: () => Promise<string>, apiKey: string
+declare const canceller: ReturnType<typeof createBatchCanceller>
+declare function keyOf (request: unknown): Promise<string>
+declare function fail (): never
+declare function test (name: string, run: () => Promise<void>): void
+`
+
+const withContext = ({ path }: MarkdownDocument, block: CodeBlock): Pick<CodeBlock, 'place' | 'text'> =>
+  ({ ...block, text: path.startsWith('docs/api/') ? `${DOCSTRINGS};{\n${block.text}\n}` : block.text })
+
 t.test('TypeScript compiles, and a mistake in it is reported', async t => {
   const example = await readText('examples/openai-sdk.ts')
   const mistake = 'import batchCancel from \'fastify-batch-cancel\'\nexport const timeout: string = batchCancel\n'
   const errors = await typeErrors([
-    ...documents.flatMap(document => codeBlocks(document, 'ts')),
+    ...documents.flatMap(document => codeBlocks(document, 'ts').map(block => withContext(document, block))),
     { place: 'examples/openai-sdk', text: example },
     { place: 'mistake', text: mistake },
     { place: 'another-batch', text: ANOTHER_BATCH }
   ])
-  t.equal(errors.length, 2)
+  t.equal(errors.length, 2, errors.join('\n'))
   const [another, wrong] = errors.sort()
   t.match(wrong, /^\.tap\/blocks\/mistake\.ts: Type .* is not assignable to type 'string'/)
   // `Batch` by its name instead of a list of its fields.

@@ -150,6 +150,8 @@ export function relativeLinks ({ path, text }: MarkdownDocument): Link[] {
 }
 
 /** The anchors that GitHub gives to the headings of a document. */
-export const anchorsOf = ({ text }: MarkdownDocument): string[] =>
-  [...text.replace(/^```[^]*?^```$/gm, '').matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
-    (heading as string).toLowerCase().replace(/[^\w\s-]/g, '').replaceAll(' ', '-'))
+export const anchorsOf = ({ text }: MarkdownDocument): string[] => [
+  ...[...text.replace(/^```[^]*?^```$/gm, '').matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    (heading as string).toLowerCase().replace(/[^\w\s-]/g, '').replaceAll(' ', '-')),
+  ...[...text.matchAll(/<a id="([^"]+)">/g)].map(([, id]) => id as string)
+]
