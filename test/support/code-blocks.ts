@@ -86,7 +86,7 @@ export async function copyExample (folder: string, name: string): Promise<URL> {
   const from = new URL(`examples/${folder}/`, ROOT)
   const to = new URL(`${name}/`, FOLDER)
   await mkdir(to, { recursive: true })
-  for (const file of await readdir(from)) {
+  for (const { name: file } of (await readdir(from, { withFileTypes: true })).filter(entry => entry.isFile())) {
     await writeFile(new URL(file, to), importFrom('../../../build/', await readFile(new URL(file, from), 'utf8')))
   }
   return to
