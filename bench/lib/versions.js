@@ -10,6 +10,13 @@ export const versionsWith = (...packages) => ({
   'Node.js': process.versions.node
 })
 
+/** The same with packages of the root, which examples use. */
+export const versionsWithRoot = (...packages) => ({
+  'fastify-batch-cancel': versionIn('../../package.json'),
+  ...Object.fromEntries(packages.map(name => [name, versionIn(`../../node_modules/${name}/package.json`)])),
+  'Node.js': process.versions.node
+})
+
 /** The versions of the upstream and of the load. */
 export const toolVersions = () => ({
   ...hasNginx && { nginx: printed('nginx', '-v') },

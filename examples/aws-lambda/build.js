@@ -2,12 +2,11 @@
 
 import { build } from 'esbuild'
 
-await build({
+export const options = {
   absWorkingDir: import.meta.dirname,
   entryPoints: ['handler.js'],
   outfile: 'dist/index.mjs',
   bundle: true,
-  minify: true,
   // An ECMAScript module may await in the init phase.
   format: 'esm',
   platform: 'node',
@@ -15,4 +14,6 @@ await build({
   // Fastify and undici are CommonJS, whose `require` does not exist in an ECMAScript module.
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
   logLevel: 'error'
-})
+}
+
+await build(options)
