@@ -48,7 +48,7 @@ async function checkCalls (t: Test, app: FastifyInstance, block: CodeBlock, next
 
 /** The scripts that a document asks for, in shell blocks and in code within text. */
 const scriptsIn = ({ text }: MarkdownDocument) =>
-  [...text.matchAll(/\bnpm (?:(test|start)\b|run ([\w:]+))/g)].map(([, short, long]) => short ?? long as string)
+  [...text.matchAll(/\bnpm (?:(test|start)\b|run ([\w:-]+))/g)].map(([, short, long]) => short ?? long as string)
 
 for (const document of documents) {
   t.test(document.path, async t => {
