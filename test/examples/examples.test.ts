@@ -152,6 +152,51 @@ t.test('openai-compatible-servers.js: each server has a name, and gets no creden
   })
 })
 
+t.test('custom-provider.js: a shape of its own, and OpenAI\'s with differences', async t => {
+  const created = '2024-04-23T17:53:20Z'
+  const job = (status: string, fields = {}) => ({ id: 'job-00c0ffee', status, created, ...fields })
+  const acme = await startUpstream(t, ({ method }) =>
+    method === 'GET' ? { body: job('STOPPING', { tasks: { all: 100, done: 45, broken: 0 } }) } : { status: 202 })
+  const inHouse = await startUpstream(t, ({ method }) =>
+    ({ body: { ...batch({}), ...method === 'GET' && { status: 'paused' } } }))
+  const send = await startExample(t, 'custom-provider.js', {
+    ACME_URL: acme.url,
+    ACME_KEY: 'acme-key',
+    IN_HOUSE_URL: `${inHouse.url}/v1`
+  })
+
+  const stopped = await send('POST', '/v1/batches/job-00c0ffee/cancel', { 'x-portkey-provider': 'acme' })
+  t.match(stopped, {
+    status: 200,
+    body: {
+      object: 'batch',
+      status: 'cancelling',
+      created_at: 1713894800,
+      request_counts: { total: 100, completed: 45, failed: 0 },
+      provider_batch: { status: 'STOPPING' }
+    }
+  })
+  t.match(acme.requests, [
+    { method: 'POST', path: '/jobs/job-00c0ffee:cancel', headers: { 'x-acme-key': 'acme-key' } },
+    { method: 'GET', path: '/jobs/job-00c0ffee', headers: { 'x-acme-key': 'acme-key' } }
+  ])
+  t.match(await send('POST', '/v1/batches/batch_1/cancel', { 'x-portkey-provider': 'acme' }), {
+    status: 400,
+    body: { error: { code: 'invalid_batch_id', message: /an id such as job-00c0ffee/ } }
+  })
+  acme.answer = ({ method }) =>
+    method === 'GET' ? { body: job('DONE', { ended: '2024-04-23T18:00:00Z', results: 'file-2' }) } : { status: 409 }
+  t.match(await send('POST', '/v1/batches/job-00c0ffee/cancel', { 'x-portkey-provider': 'acme' }), {
+    status: 409,
+    body: { batch: { status: 'completed', completed_at: 1713895200, output_file_id: 'file-2' } }
+  })
+
+  const headers = { 'x-portkey-provider': 'in-house' }
+  t.match(await send('GET', '/v1/batches/batch_1', headers), { status: 200, body: { status: 'in_progress' } })
+  t.match(await send('POST', '/v1/batches/batch_1/cancel', headers), { status: 200, body: { status: 'cancelling' } })
+  t.match(inHouse.requests, [{ method: 'GET' }, { method: 'DELETE', path: '/v1/batches/batch_1' }])
+})
+
 t.test('openai-sdk.ts: the SDK cancels and reads, and the headers of its responses reach the client', async t => {
   const { url, credentials } = await startSandbox(t)
   const send = await startExample(t, 'openai-sdk.ts', { OPENAI_BASE_URL: url, OPENAI_API_KEY: 'sk-sdk' })
