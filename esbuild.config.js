@@ -2,8 +2,10 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import * as esbuild from 'esbuild'
 
-const MODULES = 'dist/modules/lib'
-const ENTRY_POINTS = ['index', 'commonjs', 'sandbox/index', 'sandbox/commonjs', 'testing/index']
+const MODULES = 'dist/modules'
+const ENTRY_POINTS = [
+  'lib/index', 'lib/commonjs', 'lib/sandbox/index', 'lib/sandbox/commonjs', 'lib/testing/index', 'schemas/index'
+]
 
 /** Bundlers warn of an import for its side effects alone: package.json says that no file has any. */
 const withoutBareImports = {
@@ -22,7 +24,7 @@ const withoutBareImports = {
 const options = {
   entryPoints: ENTRY_POINTS.map(name => `${MODULES}/${name}.js`),
   outbase: MODULES,
-  outdir: 'dist/lib',
+  outdir: 'dist',
   chunkNames: 'chunks/[name]-[hash]',
   bundle: true,
   splitting: true,
@@ -40,6 +42,6 @@ const options = {
 if (process.argv.includes('--watch')) {
   await (await esbuild.context(options)).watch()
 } else {
-  await rm('dist/lib/chunks', { recursive: true, force: true })
+  await rm('dist/chunks', { recursive: true, force: true })
   await esbuild.build(options)
 }
