@@ -4,12 +4,13 @@ import { readResults } from './lib/results.js'
 import { budgets, budgetTable } from './report/budgets.js'
 import { coldStartSection } from './report/cold-start.js'
 import { growthSection } from './report/growth.js'
+import { importsSection } from './report/imports.js'
 import { paragraphs } from './report/markdown.js'
 import { runSection } from './report/run.js'
 import { soakSection } from './report/soak.js'
 import { waitSection } from './report/wait.js'
 
-const SECTIONS = { run: runSection, wait: waitSection, growth: growthSection, 'cold-start': coldStartSection, soak: soakSection }
+const SECTIONS = { run: runSection, wait: waitSection, growth: growthSection, imports: importsSection, 'cold-start': coldStartSection, soak: soakSection }
 
 /** Writes RESULTS.md from the stored results of the scripts. */
 export function writeReport () {
@@ -17,7 +18,7 @@ export function writeReport () {
   const held = budgets(results)
   const text = paragraphs(
     '# Results',
-    'Written by `node bench/render.js` from `bench/results/*.json`; `npm run bench`, `npm run bench:wait`, `npm run bench:growth`, `npm run bench:cold-start` and `npm run soak` each measure their own part again.',
+    'Written by `node bench/render.js` from `bench/results/*.json`; `npm run bench`, `npm run bench:wait`, `npm run bench:growth`, `npm run bench:imports`, `npm run bench:cold-start` and `npm run soak` each measure their own part again.',
     held.length === 0 ? '' : ['## Budgets', `What this project allows itself to cost.${doubt(results)}`, budgetTable(held), ...notes()],
     ...Object.entries(results).map(([name, result]) => paragraphs(SECTIONS[name](result), origin(result)))
   )

@@ -34,7 +34,7 @@ if (keep) {
     bodyBytes: upstream.body.length,
     versions: { ...versionsWith('@portkey-ai/gateway', 'fastify', 'undici', '@fastify/reply-from'), ...toolVersions() },
     warnings,
-    rows: measured.map(({ name, subject, samples, starts }) => ({ name, title: subject.title, ...summaryOf(samples), start: spreadOf(starts.map(({ startTime }) => startTime)) }))
+    rows: measured.map(({ name, subject, samples, starts }) => ({ name, title: subject.title, operation: subject.operation, ...summaryOf(samples), start: spreadOf(starts.map(({ startTime }) => startTime)) }))
   })
   writeReport()
 }

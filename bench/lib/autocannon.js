@@ -1,6 +1,6 @@
 import autocannon from 'autocannon'
 
-const { url, headers, connections, seconds, timeout, requestBytes = 0, providers = 0 } = JSON.parse(process.argv[2])
+const { method = 'POST', url, headers, connections, seconds, timeout, requestBytes = 0, providers = 0 } = JSON.parse(process.argv[2])
 const names = Array.from({ length: providers }, (_, index) => ({ 'x-portkey-provider': `p${index}` }))
 const body = requestBytes === 0 ? undefined : `{"pad":"${'x'.repeat(requestBytes - 10)}"}`
 
@@ -9,7 +9,7 @@ const result = await autocannon({
   connections,
   duration: seconds,
   timeout,
-  method: 'POST',
+  method,
   body,
   headers: { ...headers, ...body !== undefined && { 'content-type': 'application/json' } },
   ...providers > 0 && { requests: names.map(named => ({ headers: { ...headers, ...named } })) }

@@ -33,6 +33,12 @@ const BATCH = {
 export const BATCH_ID = BATCH.id
 export const CANCEL_PATH = `/v1/batches/${BATCH_ID}/cancel`
 
+/** How each operation is asked for. */
+export const OPERATIONS = {
+  cancel: { method: 'POST', path: CANCEL_PATH },
+  retrieve: { method: 'GET', path: `/v1/batches/${BATCH_ID}` }
+}
+
 /** The JSON of the batch, grown to about so many bytes by lines of its errors. */
 export function batchText (bytes = 0) {
   const text = JSON.stringify(BATCH)

@@ -11,7 +11,7 @@ const TIMEOUT = 30
 
 /**
  * Keeps so many connections busy for so many seconds.
- * @param {{ url: string, headers: Record<string, string>, connections: number, seconds: number, requestBytes?: number, providers?: number }} options
+ * @param {{ method?: string, url: string, headers: Record<string, string>, connections: number, seconds: number, requestBytes?: number, providers?: number }} options
  * `providers`: over how many names, p0, p1, …, `x-portkey-provider` goes round.
  * @returns {Promise<{ requests: number, seconds: number, p50: number, p99: number, errors: number }>} times in milliseconds
  */
@@ -21,10 +21,10 @@ export async function load (options) {
   return JSON.parse(lines.at(-1))
 }
 
-function wrk ({ url, headers, connections, seconds, requestBytes = 0, providers = 0 }) {
-  const flags = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', `${TIMEOUT}s`, '-s', script('post.lua')]
+function wrk ({ method = 'POST', url, headers, connections, seconds, requestBytes = 0, providers = 0 }) {
+  const flags = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', `${TIMEOUT}s`, '-s', script('request.lua')]
   const named = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
-  return ['wrk', [...flags, ...named, url, '--', String(requestBytes), String(providers)]]
+  return ['wrk', [...flags, ...named, url, '--', method, String(requestBytes), String(providers)]]
 }
 
 const autocannon = (options) => [process.execPath, [script('autocannon.js'), JSON.stringify({ ...options, timeout: TIMEOUT })]]

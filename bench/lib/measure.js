@@ -19,7 +19,7 @@ export async function measure (subject, upstream, { seconds, warmUp, patience, c
   try {
     server = await startSubject(subject, upstream)
     await checkAnswer(server, upstream)
-    const target = { url: server.url, headers: server.headers, connections, requestBytes, providers }
+    const target = { method: server.method, url: server.url, headers: server.headers, connections, requestBytes, providers }
     await load({ ...target, seconds: warmUp })
     const before = readings(server)
     const result = await load({ ...target, seconds })

@@ -1,7 +1,7 @@
--- A POST with the headers of the command line. After "--": the bytes of the request body, and over how many providers to go round.
+-- A request with the headers of the command line. After "--": its method, the bytes of its body, and over how many providers to go round.
 function init (args)
-  local bytes, providers = tonumber(args[1]), tonumber(args[2])
-  wrk.method = "POST"
+  local method, bytes, providers = args[1], tonumber(args[2]), tonumber(args[3])
+  wrk.method = method
   if bytes > 0 then
     wrk.headers["content-type"] = "application/json"
     wrk.body = '{"pad":"' .. string.rep("x", bytes - 10) .. '"}'

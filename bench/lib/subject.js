@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { isDeepStrictEqual } from 'node:util'
-import { CANCEL_PATH } from './batch.js'
-import { post, untilAnswered } from './first-answer.js'
+import { OPERATIONS } from './batch.js'
+import { ask, untilAnswered } from './first-answer.js'
 import { onSubjectCore } from './machine.js'
 import { freePort, start } from './processes.js'
 
@@ -10,6 +10,7 @@ import { freePort, start } from './processes.js'
  * @typedef {object} Subject
  * @property {string} name
  * @property {string} title
+ * @property {'cancel' | 'retrieve'} [operation] what it is asked for; a cancel by default
  * @property {(place: { port: number, upstream: string }) => { command?: string, args: string[], env?: Record<string, string>, headers?: Record<string, string> }} launch
  * `headers`: of each request, besides `authorization`.
  */
@@ -22,7 +23,8 @@ export async function startSubject (subject, upstream, nodeFlags = []) {
   const { command = process.execPath, args, env, headers } = subject.launch({ port, upstream: upstream.origin })
   const begin = performance.now()
   const running = start(...onSubjectCore(command, [...nodeFlags, ...args]), { env })
-  const target = { url: `http://127.0.0.1:${port}${CANCEL_PATH}`, headers: { authorization: AUTHORIZATION, ...headers } }
+  const { method, path } = OPERATIONS[subject.operation ?? 'cancel']
+  const target = { method, url: `http://127.0.0.1:${port}${path}`, headers: { authorization: AUTHORIZATION, ...headers } }
   try {
     await untilAnswered({ ...target, running })
   } catch (error) {
@@ -33,8 +35,8 @@ export async function startSubject (subject, upstream, nodeFlags = []) {
 }
 
 /** Throws unless the answer is a 200 with the whole batch of the upstream. */
-export async function checkAnswer ({ url, headers }, upstream) {
-  const { status, text } = await post(url, headers)
+export async function checkAnswer (target, upstream) {
+  const { status, text } = await ask(target)
   if (status !== 200) throw new Error(`it answered ${status}`)
   if (!isDeepStrictEqual(JSON.parse(text), JSON.parse(upstream.body))) throw new Error('it answered another batch than the upstream')
 }

@@ -5,7 +5,8 @@ import { warnings } from './warnings.js'
 const OFF_THE_CHART = 'nginx'
 
 export function runSection (run) {
-  const { rows, settings } = run
+  const { settings } = run
+  const [rows, retrievals] = [false, true].map(isRetrieval => run.rows.filter(row => (row.operation === 'retrieve') === isRetrieval))
   return paragraphs(
     '## Side by side',
     `A cancel with a batch of ${number(run.bodyBytes)} bytes over ${settings.connections} connections, every program on one core. Medians of ${settings.rounds} rounds, and in parentheses the lowest and the highest.`,
@@ -15,11 +16,17 @@ export function runSection (run) {
     chart(rows, 'requestsPerSecond', 'Requests per second, more is better', 'requests/s'),
     chart(rows, 'cpu', 'CPU per 1,000 requests, less is better', 'ms'),
     rows.some(({ name }) => name === OFF_THE_CHART) ? 'nginx is left out of the charts, so that the others can be distinguished.' : '',
+    ...retrievals.length === 0 ? [] : retrievalParagraphs(retrievals),
     warnings(run),
     '### How',
     how(run)
   )
 }
+
+const retrievalParagraphs = (rows) => [
+  'The same programs, asked for the batch by `GET /v1/batches/:id`:',
+  table(['', 'requests/s', 'p50 ms', 'p99 ms', 'CPU ms per 1,000 requests', 'memory MB', 'start to first 200, ms'], rows.map(cellsOf))
+]
 
 const cellsOf = ({ title, rounds, failed, requestsPerSecond, p50, p99, cpu, memory, start }) => [
   failed === 0 ? title : `${title}; failed in ${failed} of ${rounds} rounds`,

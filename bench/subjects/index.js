@@ -42,6 +42,11 @@ const all = [
   ...hasNginx ? [{ name: 'nginx', title: 'nginx as a proxy', launch: nginxProxy }] : []
 ]
 
+/** The same programs, asked for the batch. */
+for (const name of ['gateway', 'plugin', 'reply-from', 'undici-text']) {
+  all.push({ ...all.find(subject => subject.name === name), name: `${name}-retrieve`, operation: 'retrieve' })
+}
+
 export const subjectNames = all.map(({ name }) => name)
 
 export const subjectCalled = (name) => all.find(subject => subject.name === name)
