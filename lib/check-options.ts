@@ -6,7 +6,7 @@ export interface Rule {
   readonly test: (value: unknown) => boolean
   /** Completes the sentence "… must be …". */
   readonly expected: string
-  /** Whether an option that is present must have a value: an unset variable must not choose a credential or a host. */
+  /** Whether the option must have a value if it is present; see `withValue`. */
   readonly refuseUndefined?: boolean
 }
 
@@ -28,6 +28,9 @@ export const FUNCTIONS: Rule = {
   test: value => isFunction(value) || (Array.isArray(value) && value.every(isFunction)),
   expected: 'a function or an array of functions'
 }
+
+/** An option that must have a value if it is present: an unset variable must not choose a credential or a host. */
+export const withValue = (rule: Rule): Rule => ({ ...rule, refuseUndefined: true })
 
 /** Whole milliseconds, from a least value to the most that a timer can have. */
 export const milliseconds = (least: number): Rule => ({

@@ -7,7 +7,8 @@ import { createBatchCanceller, defaultProviderOf, engineOf, TIME_RULES, type Bat
 import { kClock, type Clock } from './cancel/clock.js'
 import type { Engine } from './cancel/engine.js'
 import {
-  BOOLEAN, checkOptions, FUNCTION, FUNCTIONS, invalidOption, milliseconds, OBJECT, optionName, STRING, STRINGS, type Rule, type Rules
+  BOOLEAN, checkOptions, FUNCTION, FUNCTIONS, invalidOption, milliseconds, OBJECT, optionName, STRING, STRINGS,
+  withValue, type Rule, type Rules
 } from './check-options.js'
 import { checkDefaultProvider, DEFAULT_PROVIDER, type DefaultProvider } from './forwarder/default-provider.js'
 import { forwarderOf } from './forwarder/forwarder-option.js'
@@ -66,9 +67,9 @@ export interface FastifyBatchCancelOptions {
    *
    * @default `forwardToProviders()`
    */
-  forward?: BatchForwarder | BatchForwarder['cancel'] | undefined
+  forward?: BatchForwarder | BatchForwarder['cancel']
   /** The engine to use, shared with code; instead of `forward`, `timeout` and `maxWait`. The app does not close it. */
-  canceller?: BatchCanceller | undefined
+  canceller?: BatchCanceller
   /** Also registers `GET /v1/batches/:id`. @default false */
   retrieve?: boolean | undefined
   /**
@@ -93,9 +94,9 @@ export interface FastifyBatchCancelOptions {
    *
    * @default every call is allowed
    */
-  allow?: ((call: BatchCall) => unknown) | undefined
+  allow?: (call: BatchCall) => unknown
   /** Whether `x-portkey-config` is accepted. @default true */
-  portkeyConfig?: boolean | undefined
+  portkeyConfig?: boolean
   /** Called after every 200 whose cancel the provider accepted in this call. Not awaited; what it throws is logged. */
   onCancelled?: ((call: BatchCall, batch: Batch) => unknown) | undefined
   /** Fastify's own: the route is `<prefix>/v1/batches/:id/cancel`. */
@@ -117,17 +118,20 @@ export interface Settings {
 /** What Fastify's `register` reads itself. */
 export const FASTIFY_OPTIONS = ['prefix', 'logLevel', 'logSerializers'] as const
 
-const ANY: Rule = { test: () => true, expected: 'anything' }
+const FORWARD: Rule = { test: () => true, expected: 'a function or an object with a function cancel' }
+const CANCELLER: Rule = { test: value => engineOf(value) !== undefined, expected: 'made by createBatchCanceller()' }
 
+/** An unset variable must neither send the client's credential to providers nor drop a rule of the host. */
 const OPTIONS: Rules = {
-  forward: ANY,
-  canceller: { test: value => engineOf(value) !== undefined, expected: 'made by createBatchCanceller()' },
+  // The rest of what is wrong with it is said by `forwarderOf`.
+  forward: withValue(FORWARD),
+  canceller: withValue(CANCELLER),
   retrieve: BOOLEAN,
   defaultProvider: DEFAULT_PROVIDER,
   ...TIME_RULES,
   routeOptions: OBJECT,
-  allow: FUNCTION,
-  portkeyConfig: BOOLEAN,
+  allow: withValue(FUNCTION),
+  portkeyConfig: withValue(BOOLEAN),
   onCancelled: FUNCTION
 }
 

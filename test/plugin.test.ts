@@ -57,6 +57,10 @@ t.test('returns the batch of the forwarder and where it comes from', async t => 
   t.strictSame([aborted, seen?.signal.aborted], [false, true], 'the signal aborts at the end of the call')
 })
 
+/** Without one of these, clients' tokens would go to the providers that clients name, or a rule would be dropped. */
+const UNSET = ['forward', 'canceller', 'allow', 'portkeyConfig'].map((name): [unknown, RegExp] =>
+  [{ [name]: undefined }, new RegExp(`^options\\.${name} is present but undefined: it must be [a-z].*\\. Leave it out`)])
+
 t.test('each invalid option is refused at registration, in one sentence', async t => {
   const bad: Array<[unknown, string | RegExp]> = [
     [{ forward: 5 }, 'options.forward must be a function or an object with a function cancel.'],
@@ -126,7 +130,8 @@ t.test('each invalid option is refused at registration, in one sentence', async 
       { routeOptions: { schema: { security: ['bearer'] } } },
       'options.routeOptions.schema.security must be an array of objects of arrays of strings.'
     ],
-    [{ routeOptions: { schema: { hide: 'yes' } } }, 'options.routeOptions.schema.hide must be a boolean.']
+    [{ routeOptions: { schema: { hide: 'yes' } } }, 'options.routeOptions.schema.hide must be a boolean.'],
+    ...UNSET
   ]
   for (const [options, message] of bad) {
     const app = Fastify()

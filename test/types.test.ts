@@ -315,6 +315,8 @@ t.test('hooks in every form', async t => {
   assignable<Forward>(async call => { call.batchId = 'batch_2'; return null })
 })
 
+const compiledOptions = (options: FastifyBatchCancelOptions) => options
+
 t.test('a mistake that both refuse, the types and the registration', async t => {
   const wanted = (message: string | RegExp) => ({ code: 'FST_BATCH_CANCEL_INVALID_OPTION', message: message as string })
   const refused = (register: (app: FastifyInstance) => unknown, message: string | RegExp) =>
@@ -554,6 +556,16 @@ t.test('a mistake that both refuse, the types and the registration', async t => 
     () => openai({ baseURL: 'http://vllm:8000/v1' }),
     'Unknown option \'baseURL\' in openai(). Did you mean \'baseUrl\'? Valid options: baseUrl, apiKey.'
   )
+  for (const options of [
+    // @ts-expect-error an unset variable
+    compiledOptions({ forward: undefined }),
+    // @ts-expect-error the same
+    compiledOptions({ canceller: undefined }),
+    // @ts-expect-error the same
+    compiledOptions({ allow: undefined }),
+    // @ts-expect-error the same
+    compiledOptions({ portkeyConfig: undefined })
+  ]) await refused(app => app.register(batchCancel, options), / is present but undefined: /)
   // @ts-expect-error an option without its name
   cannot(() => openai('sk-key'), 'openai() expects an object with these options: baseUrl, apiKey.')
   cannot(

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { BOOLEAN, checkOptions, invalidOption, optionName, type Rule, type Rules } from '../check-options.js'
+import { BOOLEAN, checkOptions, invalidOption, optionName, withValue, type Rule, type Rules } from '../check-options.js'
 import { isProviderName } from '../forwarder/check-call.js'
 import { isObject } from '../is-object.js'
 import { isForwardable } from './forwarded-headers.js'
@@ -48,8 +48,6 @@ export function originOf (host: unknown): string | undefined {
   const base = parseBase(/^https?:\/\//.test(host) ? host : `https://${host}`)
   return base?.path === '' ? base.origin : undefined
 }
-
-const withValue = (rule: Rule): Rule => ({ ...rule, refuseUndefined: true })
 
 const ARRAY: Rule = { test: Array.isArray, expected: 'an array' }
 

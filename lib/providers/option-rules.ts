@@ -1,4 +1,4 @@
-import type { Rule, Rules } from '../check-options.js'
+import { withValue, type Rule, type Rules } from '../check-options.js'
 import { parseBase } from './hosts.js'
 import { isToken } from './provider.js'
 
@@ -24,7 +24,7 @@ export const BASE_URL: Rule = resolvable(
 
 /** An unset variable must choose neither a credential nor a host. */
 export const mustHaveValues = (rules: Rules): Rules =>
-  Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, { ...rule, refuseUndefined: true }]))
+  Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, withValue(rule)]))
 
 /** The options of every factory. */
 export const COMMON_RULES = mustHaveValues({ baseUrl: BASE_URL, apiKey: CREDENTIAL })
