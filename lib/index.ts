@@ -45,8 +45,8 @@ export {
 } from './providers/parse-fields.js'
 export {
   ACCEPTED, UNRECOGNIZED, type Action, type Base, type BatchRead, type Located, type LocateInput, type Provider,
-  type ProviderOptions, type ReadContext, type ReadResult, type Resolvable, type Source, type Target,
-  type UnsignedRequest, type UnsupportedProvider, type UpstreamRequest
+  type ProviderOptions, type ReadContext, type ReadResult, type Resolvable, type SendRequest, type SentResponse,
+  type Source, type Target, type UnsignedRequest, type UnsupportedProvider, type UpstreamRequest
 } from './providers/provider.js'
 export { anthropic, type AnthropicCredential } from './providers/anthropic.js'
 export type { AwsCredential, AwsOptions } from './providers/aws.js'

@@ -54,6 +54,3 @@ export const TOKEN_EXPIRY_MARGIN_MS = 5 * 60_000
 
 /** Leaves most of the time of a call for the cancel itself. */
 export const TOKEN_TIMEOUT_MS = 10_000
-
-/** A token response has some 2 kB. */
-export const MAX_TOKEN_RESPONSE_BYTES = 64 * 1024

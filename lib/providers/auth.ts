@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { headerOf } from '../headers.js'
-import type { ProviderOptions, Resolvable, UnsignedRequest } from './provider.js'
+import type { ProviderOptions, Resolvable, SendRequest, UnsignedRequest } from './provider.js'
 
 /** How a provider is given its credential. `C` is the kind of credential, `O` the options of the factory. */
 export interface Auth<C, O = ProviderOptions, P = unknown> {
@@ -10,10 +10,14 @@ export interface Auth<C, O = ProviderOptions, P = unknown> {
   readonly fromClient: (headers: Readonly<IncomingHttpHeaders>) => C | undefined
   /** The credential among the server's options. @default the option `apiKey` */
   readonly fromServer?: (options: O) => Resolvable<C> | undefined
-  /** The upstream headers that carry a credential, for a request that is complete but for them. */
+  /**
+   * The upstream headers that carry a credential, for a request that is complete but for them. `send` is for what has to
+   * be exchanged for another credential first.
+   */
   readonly toHeaders: (
     credential: C,
-    request: UnsignedRequest<P>
+    request: UnsignedRequest<P>,
+    send: SendRequest
   ) => Record<string, string> | Promise<Record<string, string>>
 }
 

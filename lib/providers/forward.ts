@@ -4,14 +4,15 @@ import { refuseAsForwarder } from '../forwarder/forwarder-option.js'
 import { onCallEnd } from '../forwarder/lifetime.js'
 import { tieShareKey } from '../forwarder/share-key.js'
 import type { Batch, BatchCall, BatchForwarder, BatchResult } from '../forwarder/types.js'
+import { TOKEN_TIMEOUT_MS } from '../limits.js'
 import { createMask } from '../mask.js'
 import { redactError, toRedactedCause } from '../redact.js'
 import { secretsInValue } from '../secrets.js'
 import { isFunctionOption, secretsOf } from './credentials.js'
 import { checkForwardOptions, originOf, type ForwardOptions } from './forward-options.js'
 import { checkUrl } from './hosts.js'
-import { createUpstream, DEFAULT_HEADERS, type UpstreamResponse } from './http-client.js'
-import type { Action } from './provider.js'
+import { createUpstream, DEFAULT_HEADERS, type OnCallEnd, type UpstreamResponse } from './http-client.js'
+import type { Action, SendRequest } from './provider.js'
 import { readResponse } from './read-response.js'
 import { builtIn } from './registry.js'
 import { createCallResolver, type ResolvedCall } from './resolve-call.js'
@@ -69,12 +70,16 @@ export function createProviderForwarder (
     return remember(call, await refresh(resolved, call))
   }
 
+  /** Calls share what is exchanged, so that it does not end with one of them. */
+  const sendForCredential: SendRequest = (origin, request) =>
+    upstream(origin, { ...request, headers: { ...DEFAULT_HEADERS, ...request.headers } }, origin, afterTokenTimeout)
+
   async function send (action: Action, call: BatchCall): Promise<BatchResult> {
     const { provider, target, credential, forwarded } = await current(call)
     const { base: { origin }, place, batchId } = target
     const request = provider.request(action, target)
     checkUrl(target.base, request.path)
-    const authorized = await provider.authorize(credential, { ...request, origin, place })
+    const authorized = await provider.authorize(credential, { ...request, origin, place }, sendForCredential)
     const headers = Object.assign({}, DEFAULT_HEADERS, forwarded, request.headers, authorized)
     const onEnd = (listener: () => void) => onCallEnd(call, listener)
     const secrets = secretsOf(credential, authorized, forwarded)
@@ -105,6 +110,11 @@ export function createProviderForwarder (
     close: () => upstream.close(),
     providers: traits
   }
+}
+
+const afterTokenTimeout: OnCallEnd = listener => {
+  const timer = setTimeout(listener, TOKEN_TIMEOUT_MS)
+  return () => { clearTimeout(timer) }
 }
 
 /** An error of a dispatcher, which knows the whole request, in words that repeat no secret: nearly always as it is. */

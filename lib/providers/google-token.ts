@@ -4,11 +4,11 @@ import { BatchCancelError, notSent, ProviderError } from '../errors.js'
 import { parseErrorBody } from '../forwarder/error-body.js'
 import { isObject } from '../is-object.js'
 import {
-  MAX_CACHED_TOKENS, MAX_PRIVATE_KEY_CHARACTERS, MAX_RSA_BITS, MAX_TOKEN_EXCHANGES, MAX_TOKEN_RESPONSE_BYTES,
-  MIN_RSA_BITS, TOKEN_EXPIRY_MARGIN_MS, TOKEN_TIMEOUT_MS
+  MAX_CACHED_TOKENS, MAX_PRIVATE_KEY_CHARACTERS, MAX_RSA_BITS, MAX_TOKEN_EXCHANGES, MIN_RSA_BITS,
+  TOKEN_EXPIRY_MARGIN_MS, TOKEN_TIMEOUT_MS
 } from '../limits.js'
 import { createMask } from '../mask.js'
-import { isToken } from './provider.js'
+import { isToken, type SendRequest, type SentResponse } from './provider.js'
 
 /** What is used of the key file of a service account; everything else in it is ignored. */
 export interface ServiceAccount {
@@ -16,25 +16,25 @@ export interface ServiceAccount {
   readonly private_key: string
 }
 
-/** An access token, and the Unix time in milliseconds when it expires. */
+/** An access token as Google returns it, and the seconds for which it is valid. */
 export interface Token {
   readonly access_token?: unknown
-  readonly expiry_date?: number | null | undefined
+  readonly expires_in?: unknown
 }
 
 /** Exchanges the signature of a service account for an access token. */
-export type ExchangeToken = (account: ServiceAccount) => Promise<Token>
+export type ExchangeToken = (account: ServiceAccount, send: SendRequest) => Promise<Token>
 
 export interface TokensOptions {
   /** Exchanges a signature for a token. @default at Google's token endpoint */
   readonly exchange?: ExchangeToken
-  /** Unix time in milliseconds. @default Date.now */
+  /** Monotonic time in milliseconds: a token lasts as long, whatever the wall clock is set to. @default performance.now */
   readonly now?: () => number
 }
 
 interface CachedToken {
   readonly token: Promise<string>
-  /** Unix time in milliseconds until which the token is used. */
+  /** Monotonic time in milliseconds until which the token is used. */
   until: number
 }
 
@@ -47,20 +47,20 @@ interface CachedToken {
  * @throws BatchCancelError `upstream_unreachable` if Google's token endpoint failed: nothing was sent to the provider
  * @throws ProviderError if Google refused the service account
  */
-export function createTokens ({ now = Date.now, exchange = exchangeAtGoogle(now) }: TokensOptions = {}) {
+export function createTokens ({ now = () => performance.now(), exchange = exchangeAtGoogle }: TokensOptions = {}) {
   const cache = new Map<string, CachedToken>()
   let exchanges = 0
 
-  function request (hash: string, account: ServiceAccount): CachedToken {
+  function request (hash: string, account: ServiceAccount, send: SendRequest): CachedToken {
     if (exchanges >= MAX_TOKEN_EXCHANGES) throw tooManyExchanges()
     exchanges++
     const entry: CachedToken = { token: requestToken().finally(() => { exchanges-- }), until: Infinity }
 
     async function requestToken (): Promise<string> {
       try {
-        const { access_token: token, expiry_date: expiry } = await exchange(account)
+        const { access_token: token, expires_in: seconds = 0 } = await exchange(account, send)
         if (!isToken(token)) throw notSent(new Error('Google\'s token endpoint returned no access token.'))
-        entry.until = Number(expiry ?? 0) - TOKEN_EXPIRY_MARGIN_MS
+        entry.until = now() + Number(seconds) * 1000 - TOKEN_EXPIRY_MARGIN_MS
         return token
       } catch (error) {
         cache.delete(hash)
@@ -71,10 +71,10 @@ export function createTokens ({ now = Date.now, exchange = exchangeAtGoogle(now)
     return entry
   }
 
-  return async function accessToken (account: ServiceAccount): Promise<string> {
+  return async function accessToken (account: ServiceAccount, send: SendRequest): Promise<string> {
     const hash = hashOf(account)
     const cached = cache.get(hash)
-    const entry = cached !== undefined && cached.until > now() ? cached : request(hash, account)
+    const entry = cached !== undefined && cached.until > now() ? cached : request(hash, account, send)
     // The one that was used last is at the end.
     cache.delete(hash)
     cache.set(hash, entry)
@@ -98,26 +98,27 @@ const tooManyExchanges = () => new BatchCancelError(
  * The only host that gets a signature: no value of a key file chooses another one, such as `token_uri` or the
  * `external_account` of other key files, which would have files and URLs read.
  */
-const TOKEN_URL = 'https://oauth2.googleapis.com/token'
+const TOKEN_ORIGIN = 'https://oauth2.googleapis.com'
+const TOKEN_PATH = '/token'
 const SCOPE = 'https://www.googleapis.com/auth/cloud-platform'
 const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const LIFETIME_SECONDS = 3600
 
-const exchangeAtGoogle = (now: () => number): ExchangeToken => async (account) => {
+const exchangeAtGoogle: ExchangeToken = async (account, send) => {
   const key = parsePrivateKey(account)
-  const issuedAt = Math.floor(now() / 1000)
+  const issuedAt = Math.floor(Date.now() / 1000)
   const assertion = await signAssertion(key, {
     iss: account.client_email,
     scope: SCOPE,
-    aud: TOKEN_URL,
+    aud: TOKEN_ORIGIN + TOKEN_PATH,
     exp: issuedAt + LIFETIME_SECONDS,
     iat: issuedAt
   })
-  const { status, text } = await post({ grant_type: GRANT_TYPE, assertion })
+  const { status, text } = await post(send, assertion)
   const body = parseJson(text)
   if (status !== 200) throw refusalOf(status, body, assertion)
   if (!isObject(body)) throw notSent(new Error('Google\'s token endpoint returned no JSON object.'))
-  return { access_token: body['access_token'], expiry_date: now() + Number(body['expires_in'] ?? 0) * 1000 }
+  return body
 }
 
 const PEM = /^\s*-----BEGIN (RSA )?PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END \1PRIVATE KEY-----\s*$/
@@ -167,35 +168,27 @@ async function signAssertion (key: KeyObject, claims: object): Promise<string> {
 
 const toBase64Url = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** Throws nothing that contains the assertion. */
-async function post (form: Record<string, string>): Promise<{ status: number, text: string }> {
+/** Throws nothing that contains the assertion, with which anybody gets a token. */
+async function post (send: SendRequest, assertion: string): Promise<SentResponse> {
   try {
-    const response = await fetch(TOKEN_URL, {
+    return await send(TOKEN_ORIGIN, {
       method: 'POST',
-      body: new URLSearchParams(form),
-      redirect: 'error',
-      signal: AbortSignal.timeout(TOKEN_TIMEOUT_MS)
+      path: TOKEN_PATH,
+      headers: { 'content-type': 'application/x-www-form-urlencoded;charset=UTF-8' },
+      body: new URLSearchParams({ grant_type: GRANT_TYPE, assertion }).toString()
     })
-    return { status: response.status, text: await readText(response) }
   } catch (error) {
-    throw notSent(new Error(`Google's token endpoint did not return a token: ${reasonOf(error)}`))
+    if (error instanceof BatchCancelError && error.code === 'upstream_busy') throw error
+    const reason = assertionMask(assertion)(reasonOf(error as Error))
+    throw notSent(new Error(`Google's token endpoint did not return a token: ${reason}`))
   }
 }
 
-const reasonOf = (error: unknown): string => {
-  const { message, cause } = error as Error
-  return cause instanceof Error ? `${message}: ${cause.message}` : message
-}
+const assertionMask = (assertion: string) => createMask([assertion, ...assertion.split('.')])
 
-async function readText ({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of body ?? []) {
-    bytes += chunk.length
-    if (bytes > MAX_TOKEN_RESPONSE_BYTES) throw new Error(`more than ${MAX_TOKEN_RESPONSE_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
+function reasonOf ({ name, message, cause }: Error): string {
+  if (name === 'AbortError') return `no response within ${TOKEN_TIMEOUT_MS} milliseconds`
+  return cause instanceof Error ? cause.message : message
 }
 
 function parseJson (text: string): unknown {
@@ -206,16 +199,13 @@ function parseJson (text: string): unknown {
   }
 }
 
-/**
- * A 4xx means to the client that its credential was refused, whatever its status. It may repeat the assertion,
- * with which anybody gets a token.
- */
+/** A 4xx means to the client that its credential was refused, whatever its status. It may repeat the assertion. */
 function refusalOf (status: number, body: unknown, assertion: string): BatchCancelError | ProviderError {
   const returned = `Google's token endpoint returned ${status}.`
   if (status < 400 || status >= 500) return notSent(new Error(returned))
   const reason = parseErrorBody(body)?.message ?? returned
   const code = isObject(body) && typeof body['error'] === 'string' ? body['error'] : null
-  const mask = createMask([assertion, ...assertion.split('.')])
+  const mask = assertionMask(assertion)
   return new ProviderError(status === 429 ? status : 401, {
     message: `No access token for the service account: ${mask(reason)}`,
     code: code === null ? null : mask(code)

@@ -68,6 +68,21 @@ export interface UnsignedRequest<P = unknown> extends UpstreamRequest {
   readonly place: P
 }
 
+/** What another server responded. */
+export interface SentResponse {
+  readonly status: number
+  readonly text: string
+}
+
+/**
+ * Sends a request that a credential needs, such as a token exchange, as those to the provider are sent: over the
+ * dispatcher of the forwarder, within the limits, without redirects.
+ *
+ * @param origin such as `https://auth.acme.example`
+ * @throws undici's and Node's network errors, after 10 seconds an `AbortError`
+ */
+export type SendRequest = (origin: string, request: UpstreamRequest) => Promise<SentResponse>
+
 /** What the body of a 2xx is read for. */
 export interface ReadContext {
   readonly action: Action
@@ -127,7 +142,11 @@ export interface Provider<C = unknown, P = unknown> extends ProviderTraits {
   /** The request without a credential. */
   request (action: Action, target: Target<P>): UpstreamRequest
   /** The headers that carry the credential. */
-  authorize (credential: C, request: UnsignedRequest<P>): Record<string, string> | Promise<Record<string, string>>
+  authorize (
+    credential: C,
+    request: UnsignedRequest<P>,
+    send: SendRequest
+  ): Record<string, string> | Promise<Record<string, string>>
   /** @param body parsed; `null` without a body, `undefined` if it is not JSON */
   read (body: unknown, context: ReadContext): ReadResult
   /** The code of an error whose body has none. */

@@ -13,7 +13,7 @@ import { matching, resolvable } from './option-rules.js'
 import {
   endTimestamp, isEmptyBody, metadataOrNull, parseCount, stringOrNull, unixSeconds
 } from './parse-fields.js'
-import type { ProviderOptions, Resolvable } from './provider.js'
+import type { ProviderOptions, Resolvable, SendRequest } from './provider.js'
 import { get, post } from './requests.js'
 
 /** The key file of a service account, of which `client_email` and `private_key` are used. */
@@ -82,7 +82,7 @@ const NAME = '/projects/{project}/locations/{region}/batchPredictionJobs/{job}'
 
 export interface VertexParts {
   /** Returns an access token for a service account. */
-  readonly accessToken: (account: ServiceAccount) => Promise<string>
+  readonly accessToken: (account: ServiceAccount, send: SendRequest) => Promise<string>
 }
 
 /** The definition for a source of access tokens. */
@@ -91,8 +91,8 @@ export function defineVertex ({ accessToken }: VertexParts) {
     sets: ['authorization'],
     fromClient: headers => clientAccount(headers) ?? bearerToken(headers),
     fromServer: ({ apiKey, serviceAccount }) => apiKey ?? toAccountOption(serviceAccount),
-    async toHeaders (credential) {
-      const token = typeof credential === 'string' ? credential : await accessToken(credential)
+    async toHeaders (credential, _request, send) {
+      const token = typeof credential === 'string' ? credential : await accessToken(credential, send)
       return { authorization: `Bearer ${token}` }
     }
   }

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Test } from 'tap'
-import type { Action, Base, Batch, BatchCall, Provider, Resolvable } from '../../lib/index.js'
+import type { Action, Base, Batch, BatchCall, Provider, Resolvable, SendRequest } from '../../lib/index.js'
 
 export interface RequestOptions<C> {
   readonly headers?: IncomingHttpHeaders
@@ -9,6 +9,8 @@ export interface RequestOptions<C> {
   /** Replaces the provider's own base. */
   readonly base?: Base
 }
+
+const sendNothing: SendRequest = async () => { throw new Error('Nothing is to be sent') }
 
 /** The request that a provider makes, with the headers that only it sets, and its origin. */
 export async function requestOf<C> (
@@ -20,7 +22,7 @@ export async function requestOf<C> (
   const { base: own, place } = provider.locate({ batchId, headers, hasBase: base !== undefined })
   const used = base ?? own as Base
   const { body, ...request } = provider.request(action, { base: used, place, batchId, headers })
-  const authorized = await provider.authorize(credential, { ...request, origin: used.origin, place })
+  const authorized = await provider.authorize(credential, { ...request, origin: used.origin, place }, sendNothing)
   return {
     origin: used.origin,
     ...request,
