@@ -318,7 +318,7 @@ t.test('seconds in place of milliseconds cause a warning', async t => {
   await build(t, { forward, timeout: 30, maxWait: 600 })
   createBatchCanceller({ forward, timeout: 1000, maxWait: 0 })
   createBatchCanceller({ forward })
-  await new Promise(resolve => { setImmediate(resolve) })
+  await setImmediate()
   const code = 'FST_BATCH_CANCEL_MILLISECONDS'
   t.match(warnings.filter(warning => warning.code === code), [
     {
