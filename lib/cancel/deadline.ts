@@ -1,5 +1,7 @@
 import { timedOut } from '../errors.js'
-import type { Clock } from './clock.js'
+import { setLimit, type Clock } from './clock.js'
+
+type StartTimer = Clock['setTimer']
 
 /** The end of the time in which one operation does its work. */
 export class Deadline {
@@ -22,7 +24,8 @@ export class Deadline {
   /** The result of the work, or `upstream_timeout` after half of the time left, so that another request has time. */
   half<T> (work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const stop = this.#start(this.#clock.setTimer, this.left() / 2, () => reject(timedOut()))
+      const startLimit: StartTimer = (ms, callback) => setLimit(this.#clock, ms, callback)
+      const stop = this.#start(startLimit, this.left() / 2, () => reject(timedOut()))
       work.then(value => { stop(); resolve(value) }, error => { stop(); reject(error) })
     })
   }
@@ -42,10 +45,10 @@ export class Deadline {
     for (const stop of this.#timers ?? []) stop()
   }
 
-  #start (setTimer: Clock['setTimer'], ms: number, callback: () => void): () => void {
+  #start (startTimer: StartTimer, ms: number, callback: () => void): () => void {
     if (this.#cleared) return () => {}
     const timers = this.#timers ??= new Set()
-    const cancelTimer = setTimer(ms, () => {
+    const cancelTimer = startTimer(ms, () => {
       timers.delete(stop)
       callback()
     })
