@@ -9,12 +9,15 @@ import { get, post } from './requests.js'
 
 type JsonObject = Readonly<Record<string, unknown>>
 
-/**
- * xAI's batches. They have no status: it follows from the counters and the times.
- *
- * @param now unix time in milliseconds
- */
-export function defineXai (now: () => number = Date.now) {
+export interface XaiOptions {
+  /** Unix time in milliseconds. @default Date.now */
+  readonly date?: () => number
+  /** Monotonic time in milliseconds. @default performance.now */
+  readonly now?: () => number
+}
+
+/** xAI's batches. They have no status: it follows from the counters and the times. */
+export function defineXai ({ date = Date.now, now = () => performance.now() }: XaiOptions = {}) {
   const unchangedFor = createStability(now)
   return defineProvider({
     name: 'x-ai',
@@ -33,7 +36,7 @@ export function defineXai (now: () => number = Date.now) {
       if (typeof batch['batch_id'] !== 'string') return undefined
       const counts = toCounts(batch['state'])
       const unchanged = unchangedFor(context.batchId, JSON.stringify(counts ?? null))
-      return toStatus(batch, counts, { ...context, now: now(), unchanged })
+      return toStatus(batch, counts, { ...context, date: date(), unchanged })
     },
     fields (batch, { status }) {
       const cancelled = unixSeconds(batch['cancel_time'])
@@ -73,7 +76,8 @@ function toCounts (state: unknown): Counts | undefined {
 }
 
 interface StatusContext extends ReadContext {
-  readonly now: number
+  /** Unix time in milliseconds. */
+  readonly date: number
   /** For how many milliseconds the counters have been the same. */
   readonly unchanged: number
 }
@@ -93,7 +97,7 @@ function toStatus (batch: JsonObject, counts: Counts | undefined, context: Statu
   if (pending === 0 && cancelled > 0 && (cancelTime !== null || finished === 0)) {
     return isSettled(cancelTime, context) ? 'cancelled' : 'cancelling'
   }
-  if ((pending > 0 || requests === 0) && isOver(batch['expire_time'], 0, context.now)) return 'expired'
+  if ((pending > 0 || requests === 0) && isOver(batch['expire_time'], 0, context.date)) return 'expired'
   if (cancelTime !== null && pending > 0) return 'cancelling'
   if (requests === 0) return 'validating'
   return pending > 0 ? 'in_progress' : 'completed'
@@ -106,17 +110,17 @@ const DATE_ONLY = /^\d{4}-\d{2}-\d{2}$/
 const SETTLING_MS = 60_000
 
 /** A cancel whose time of day is not known is settled when its day is over, or the counters have not changed. */
-function isSettled (cancelTime: string | null, { action, now, unchanged }: StatusContext): boolean {
+function isSettled (cancelTime: string | null, { action, date, unchanged }: StatusContext): boolean {
   if (action === 'cancel') return false
-  if (isOver(cancelTime, SETTLING_MS, now)) return true
+  if (isOver(cancelTime, SETTLING_MS, date)) return true
   return (cancelTime === null || DATE_ONLY.test(cancelTime)) && unchanged >= SETTLING_MS
 }
 
 /** Whether a time is certainly this long ago: a date alone may mean the end of its day. */
-function isOver (time: unknown, ms: number, now: number): boolean {
+function isOver (time: unknown, ms: number, date: number): boolean {
   const seconds = parseTime(time)
   if (seconds === null) return false
-  return seconds * 1000 + (DATE_ONLY.test(String(time)) ? DAY_MS : 0) + ms <= now
+  return seconds * 1000 + (DATE_ONLY.test(String(time)) ? DAY_MS : 0) + ms <= date
 }
 
 /** How many batches are remembered; the one that was seen first is forgotten first. */

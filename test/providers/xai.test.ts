@@ -6,7 +6,7 @@ import { CANCEL, counts, NOW, XAI, xaiBatch } from '../fixtures/xai.js'
 import { batchIn } from '../support/provider.js'
 
 /** Read once by a process that has not seen the batch before. */
-const readOnce = (body: unknown, action?: Action) => batchIn(defineXai(() => NOW)(), body, 'b-1', action)
+const readOnce = (body: unknown, action?: Action) => batchIn(defineXai({ date: () => NOW })(), body, 'b-1', action)
 
 t.test('the status follows from the counters and the times', async t => {
   const cancelled = counts(5, 0, 0, 0, 5)
@@ -95,8 +95,8 @@ t.test('counters that are left out are 0, and others that cannot be read are unk
 })
 
 t.test('a cancel whose time of day is unknown is settled when the counters have not changed for a minute', async t => {
-  let now = NOW
-  const provider = defineXai(() => now)()
+  let now = 0
+  const provider = defineXai({ date: () => NOW, now: () => now })()
   const statusOf = (state: object, id = 'b-1', action: Action = 'retrieve') =>
     batchIn(provider, { ...XAI, ...CANCEL, state }, id, action)?.status
   const cancelled = counts(5, 0, 0, 0, 5)
@@ -114,4 +114,13 @@ t.test('a cancel whose time of day is unknown is settled when the counters have 
   now += 60_000
   t.equal(statusOf(cancelled, 'other-0'), 'cancelling', 'the oldest of many batches is forgotten')
   t.equal(statusOf(cancelled, 'other-1000'), 'cancelled')
+})
+
+t.test('this minute does not follow the wall clock', async t => {
+  let date = NOW
+  const provider = defineXai({ date: () => date, now: () => 0 })()
+  const statusOf = () => batchIn(provider, { ...XAI, ...CANCEL, state: counts(5, 0, 0, 0, 5) }, 'b-1')?.status
+  t.equal(statusOf(), 'cancelling')
+  date += 3_600_000
+  t.equal(statusOf(), 'cancelling', 'set an hour ahead')
 })
