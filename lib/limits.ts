@@ -54,3 +54,8 @@ export const TOKEN_EXPIRY_MARGIN_MS = 5 * 60_000
 
 /** Leaves most of the time of a call for the cancel itself. */
 export const TOKEN_TIMEOUT_MS = 10_000
+
+/* Waits. */
+
+/** Batches that are waited for at the same time: each takes some 15 kB, and a read every 15 seconds. */
+export const MAX_POLLERS = 10_000

@@ -2,6 +2,7 @@ import { ProviderError } from '../errors.js'
 import type { CheckedBatch } from '../forwarder/check-forwarder.js'
 import { createCall, endCall } from '../forwarder/lifetime.js'
 import type { Batch, BatchCall } from '../forwarder/types.js'
+import { MAX_POLLERS } from '../limits.js'
 import { retryAfterMs } from './backoff.js'
 import { isTerminal } from './batch-state.js'
 import { withTimeout, type Clock } from './clock.js'
@@ -39,14 +40,15 @@ export interface Wait {
 export interface Pollers {
   /**
    * Waits until the batch is terminal, further reads are useless, `ms` milliseconds have passed, or the wait is
-   * stopped. Waits with the same key share one poller; `undefined` is not shared.
+   * stopped. Waits with the same key share one poller; `undefined` is not shared. At once if that would be one poller
+   * too many.
    */
   wait (call: BatchCall, key: string | undefined, ms: number, log: CallLog): Wait
   /** Ends every wait, and each one that is started later at once. */
   close (): void
 }
 
-/** The wait of a call that comes after the end of all waits. */
+/** The wait of a call that comes after the end of all waits, or while too many batches are waited for. */
 const ENDED: Wait = {
   result: Promise.resolve({ seen: undefined, retryAfter: POLL_INTERVALS_MS[0] as number }),
   stop () {}
@@ -66,8 +68,8 @@ export function createPollers ({ retrieve, clock, isOverdue }: PollersOptions): 
   function wait (call: BatchCall, key: string | undefined, ms: number, log: CallLog): Wait {
     if (closed) return ENDED
     const id = key ?? Symbol('not shared')
-    const poller = pollers.get(id) ?? start(id, call, log)
-    return poller.add(ms)
+    const poller = pollers.get(id) ?? (pollers.size < MAX_POLLERS ? start(id, call, log) : undefined)
+    return poller?.add(ms) ?? ENDED
   }
 
   function start (id: string | symbol, call: BatchCall, log: CallLog): Poller {

@@ -2,6 +2,7 @@ import t from 'tap'
 import { isOverdue } from '../../lib/cancel/overdue.js'
 import { createPollers, type WaitResult } from '../../lib/cancel/poller.js'
 import { ProviderError, unreachable } from '../../lib/errors.js'
+import { MAX_POLLERS } from '../../lib/limits.js'
 import type { CheckedBatch } from '../../lib/forwarder/check-forwarder.js'
 import type { BatchCall } from '../../lib/forwarder/types.js'
 import type { BatchStatus } from '../../schemas/index.js'
@@ -160,6 +161,19 @@ t.test('waits with the same key share one poller, others do not', async t => {
   own.wait(60_000)
   await own.clock.advance(60_000)
   t.equal(own.reads.length, 3, 'one read each, until the second response of the provider')
+})
+
+t.test('the number of pollers is bounded: a wait for one more batch ends at once', async t => {
+  const { clock, pollers, reads, ends, wait } = pollersOver(['cancelling'], ({ batchId }) => batchId)
+  const callFor = (n: number) => ({ ...callOf(), batchId: `batch_${n}` })
+  for (let n = 0; n < MAX_POLLERS; n++) wait(600_000, callFor(n))
+  wait(600_000, callFor(0))
+  t.strictSame(await pollers.wait(callFor(MAX_POLLERS), 'more', 600_000, LOG).result, { seen: undefined, retryAfter: 1000 })
+  t.strictSame(ends, [], 'a poller that there is takes another wait')
+  await clock.step()
+  t.ok(reads.length <= MAX_POLLERS)
+  pollers.close()
+  t.equal(clock.timers, 0)
 })
 
 t.test('nothing is read for a wait that was stopped', async t => {
