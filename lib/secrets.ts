@@ -3,6 +3,8 @@ import type { IncomingHttpHeaders } from 'node:http'
 /** Request headers whose values are secrets, whole or in part. */
 const SECRET_HEADER = /authorization|cookie|key|token|secret|password|credential|service-account/
 
+export const isSecretHeader = (name: string) => SECRET_HEADER.test(name)
+
 const CONFIG = 'x-portkey-config'
 const FORWARD_HEADERS = 'x-portkey-forward-headers'
 
@@ -17,7 +19,7 @@ export function secretsIn (headers: IncomingHttpHeaders): string[] {
   const forwarded = [...Object.entries(headers), ...named]
     .filter(([name]) => name === FORWARD_HEADERS)
     .flatMap(([, names]) => namesIn(names))
-  const isSecret = (name: string) => SECRET_HEADER.test(name.replace(/^x-portkey-/, '')) || forwarded.includes(name)
+  const isSecret = (name: string) => isSecretHeader(name.replace(/^x-portkey-/, '')) || forwarded.includes(name)
   return [...Object.entries(headers), ...named]
     .filter(([name]) => isSecret(name))
     .flatMap(([, value]) => stringsIn(value).flatMap(secretsInValue))

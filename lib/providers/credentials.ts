@@ -1,6 +1,7 @@
 import { BatchCancelError, internalError } from '../errors.js'
 import type { BatchCall } from '../forwarder/types.js'
 import { isObject } from '../is-object.js'
+import { isSecretHeader, secretsInValue } from '../secrets.js'
 import { isToken, type Resolvable } from './provider.js'
 
 type Find<T> = (call: BatchCall) => T | undefined | Promise<T | undefined>
@@ -17,6 +18,10 @@ export const secretsOf = (
   ...isObject(credential) ? Object.values(credential) : [credential],
   ...headers.flatMap(values => Object.values(values))
 ].filter(value => typeof value === 'string')
+
+/** What is secret by itself in the headers that carry a credential. */
+export const sentSecretsOf = (headers: Readonly<Record<string, string>>): string[] =>
+  Object.entries(headers).filter(([name]) => isSecretHeader(name)).flatMap(([, value]) => secretsInValue(value))
 
 /**
  * Calls a function of the server. What it throws is for the server's log: it may name vaults, roles or tenants.

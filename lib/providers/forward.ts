@@ -8,7 +8,7 @@ import { TOKEN_TIMEOUT_MS } from '../limits.js'
 import { createMask } from '../mask.js'
 import { redactError, toRedactedCause } from '../redact.js'
 import { secretsInValue } from '../secrets.js'
-import { isFunctionOption, secretsOf } from './credentials.js'
+import { isFunctionOption, secretsOf, sentSecretsOf } from './credentials.js'
 import { checkForwardOptions, originOf, type ForwardOptions } from './forward-options.js'
 import { checkUrl } from './hosts.js'
 import { createUpstream, DEFAULT_HEADERS, type OnCallEnd, type UpstreamResponse } from './http-client.js'
@@ -90,7 +90,8 @@ export function createProviderForwarder (
     } catch (error) {
       throw withoutSecrets(error, secrets)
     }
-    return readResponse(response, { provider, action, batchId, secrets })
+    const serverSecrets = provider.serverCredential === undefined ? [] : sentSecretsOf(authorized)
+    return readResponse(response, { provider, action, batchId, secrets, serverSecrets })
   }
 
   // A read never returns without a batch.

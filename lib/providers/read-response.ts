@@ -16,6 +16,8 @@ export interface ResponseContext extends ReadContext {
   readonly provider: Provider
   /** The secrets of the call, which the response may repeat. */
   readonly secrets: readonly string[]
+  /** Those of the server, which the client must not learn from a batch either. */
+  readonly serverSecrets: readonly string[]
 }
 
 /**
@@ -25,14 +27,15 @@ export interface ResponseContext extends ReadContext {
  * @throws BatchCancelError `upstream_invalid_response` for anything that is not what the provider sends
  */
 export function readResponse (response: UpstreamResponse, context: ResponseContext): BatchResult {
-  const { status, text } = response
+  const { status } = response
   if (status >= 400 && status <= 599) throw providerError(response, context)
   // A redirect or an invalid status will be the same the next time.
   if (status < 200 || status > 299) {
     throw invalidResponse(`The provider responded with status ${status}.`, { repeatable: false })
   }
+  const { provider, action, batchId, secrets, serverSecrets } = context
+  const text = maskStrings(response.text, serverSecrets)
   const body = parseJson(text)
-  const { provider, action, batchId, secrets } = context
   const result = provider.read(body, { action, batchId })
   const headers = withoutSecrets(response.headers, secrets)
   if (result.kind === 'accepted' && action === 'cancel') return { batch: null, headers }
@@ -66,6 +69,18 @@ function parseJson (text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** The strings of JSON. */
+const JSON_STRING = /"([^"\\]*(?:\\.[^"\\]*)*)"/gs
+
+/** JSON whose strings repeat no secret: nearly always as it is. */
+function maskStrings (json: string, secrets: readonly string[]): string {
+  if (secrets.length === 0) return json
+  // An escape may hide one.
+  if (!json.includes('\\') && !secrets.some(secret => json.includes(secret))) return json
+  const mask = createMask(secrets)
+  return json.replace(JSON_STRING, (_, content: string) => `"${mask(content)}"`)
 }
 
 /** Headers that repeat no secret: nearly always the same object. */

@@ -74,6 +74,22 @@ t.test('the token that was exchanged for a credential is masked, too', async t =
   t.notMatch(error.message, middle)
 })
 
+t.test('a credential of the server that a batch repeats is masked, and nothing else of the batch is touched', async t => {
+  const escaped = JSON.stringify(AWKWARD).slice(1, -1).replaceAll('/', '\\/')
+  const json = (key: string) => '{"id":"batch_1","object":"batch","endpoint":"\\/v1\\/x","input_file_id":"f","status":' +
+    '"cancelling","completion_window":"24h","created_at":1712345678,"big":12345678901234567890,' +
+    `"metadata":{"${key}":"of ${key}","said":"\\"no\\""},"errors":null}`
+  const batchOf = async (provider: (baseUrl: string) => Provider, body: string, headers = {}) =>
+    (await refusal(t, provider, { status: 200, body }, { headers })).body
+  const ofServer = (apiKey: string) => (baseUrl: string) => openai({ baseUrl, apiKey }) as Provider
+
+  for (const key of [AWKWARD, escaped]) t.equal(await batchOf(ofServer(AWKWARD), json(key)), json('***'), key)
+  t.equal(await batchOf(ofServer('12345678'), json('a')), json('a'), 'digits of a number')
+  t.equal(await batchOf(ofServer(KEY), json('another')), json('another'))
+  const ofClient = (baseUrl: string) => openai({ baseUrl }) as Provider
+  t.equal(await batchOf(ofClient, json(KEY), { ...BEARER }), json(KEY), 'the client knows its own')
+})
+
 t.test('so are the values of forwarded headers', async t => {
   const headers = {
     ...BEARER,
