@@ -163,6 +163,14 @@ t.test('the log says that a batch was not cancelled only if that is known', asyn
   }
 })
 
+t.test('no line has the batch, whose metadata belongs to customers', async t => {
+  const completed = batch({ status: 'completed', metadata: { patient: 'Jane Roe' } })
+  const refused = new ProviderError(409, { message: 'no' })
+  const [line] = await logOf(t, { cancel: async () => { throw refused }, retrieve: async () => completed })
+  t.match(line, { outcome: 'batch_not_cancellable', err: { code: 'batch_not_cancellable' } })
+  t.notMatch(JSON.stringify(line), /patient|Jane|file-1/)
+})
+
 t.test('a bug of a forwarder that does not change the outcome is logged', async t => {
   const lines = await logOf(t, { cancel: async () => ({ ...BATCH, big: 1n }) as never })
   t.match(lines, [
