@@ -1,11 +1,12 @@
-// Several servers that speak OpenAI's batch API, such as vLLM, each under a name of its own.
+// Several servers that speak OpenAI's batch API, each under a name of its own. For one that cancels by DELETE, as
+// vLLM's production stack does, use openaiCompatible({ cancelMethod: 'DELETE' }).
 
 import Fastify from 'fastify'
 import batchCancel, { forwardToProviders, openai } from 'fastify-batch-cancel'
 
 const servers = {
-  'vllm-eu': process.env.VLLM_EU_URL ?? 'http://vllm-eu.internal:8000/v1',
-  'vllm-us': process.env.VLLM_US_URL ?? 'http://vllm-us.internal:8000/v1'
+  'llm-eu': process.env.LLM_EU_URL ?? 'http://llm-eu.internal:8000/v1',
+  'llm-us': process.env.LLM_US_URL ?? 'http://llm-us.internal:8000/v1'
 }
 
 // These servers need no key, but a provider with a key of the server never receives one of the client.

@@ -32,7 +32,7 @@ export interface ConfigContext {
  * {
  *   "providers": {
  *     "openai": { "apiKeyFrom": "OPENAI_API_KEY" },
- *     "vllm": { "type": "openai", "baseUrl": "http://127.0.0.1:8000/v1" }
+ *     "my-server": { "type": "openai", "baseUrl": "http://127.0.0.1:8000/v1" }
  *   },
  *   "trustedHosts": ["llm.example.com"],
  *   "defaultProvider": "openai"

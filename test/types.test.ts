@@ -737,7 +737,7 @@ t.test('what the README shows, in TypeScript and in every kind of host', async t
       bedrock: bedrock({
         credentials: async (_of?: { callerClientConfig?: { region?: string } }) => ({ ...keys, expiration: new Date() })
       }),
-      'my-vllm': openai({ baseUrl: 'http://vllm:8000/v1', apiKey: 'none' })
+      'my-server': openai({ baseUrl: 'http://llm.internal:8000/v1', apiKey: 'none' })
     },
     trustedHosts: ['llm.example.com', 'http://10.0.0.5:8000']
   })

@@ -112,6 +112,13 @@ t.test('TypeScript compiles, and a mistake in it is reported', async t => {
   t.match(another, /is not assignable to type 'Promise<(Batch|BatchResult<Batch \| null>) \| /)
 })
 
+t.test('what is called vLLM cancels by DELETE, as its production stack does', async t => {
+  const blocks = documents.flatMap(document => codeBlocks(document, 'js', 'ts', 'json'))
+  const named = blocks.filter(({ text }) => /vllm/i.test(text))
+  t.ok(named.length > 0)
+  t.strictSame(named.filter(({ text }) => !text.includes("cancelMethod: 'DELETE'")).map(({ place }) => place), [])
+})
+
 t.test('links lead somewhere', async t => {
   const byPath = new Map(documents.map(document => [document.path, document]))
   const links = documents.flatMap(relativeLinks)

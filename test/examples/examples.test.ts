@@ -140,11 +140,11 @@ t.test('provider-by-tenant.js: the server chooses the provider', async t => {
 
 t.test('openai-compatible-servers.js: each server has a name, and gets no credential of the client', async t => {
   const [eu, us] = [await startSandbox(t), await startSandbox(t)]
-  const send = await startExample(t, 'openai-compatible-servers.js', { VLLM_EU_URL: eu.url, VLLM_US_URL: us.url })
+  const send = await startExample(t, 'openai-compatible-servers.js', { LLM_EU_URL: eu.url, LLM_US_URL: us.url })
   const headers = (provider: string) => ({ 'x-portkey-provider': provider, authorization: 'Bearer of-the-client' })
 
-  t.match(await send('POST', '/v1/batches/batch_abc123/cancel', headers('vllm-us')), { status: 200 })
-  t.match(await send('GET', '/v1/batches/batch_completed', headers('vllm-eu')), { body: { status: 'completed' } })
+  t.match(await send('POST', '/v1/batches/batch_abc123/cancel', headers('llm-us')), { status: 200 })
+  t.match(await send('GET', '/v1/batches/batch_completed', headers('llm-eu')), { body: { status: 'completed' } })
   t.strictSame([eu.credentials, us.credentials], [['Bearer none'], ['Bearer none']])
   t.match(await send('POST', '/v1/batches/batch_abc123/cancel', headers('openai')), {
     status: 400,
