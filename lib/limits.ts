@@ -59,3 +59,6 @@ export const TOKEN_TIMEOUT_MS = 10_000
 
 /** Batches that are waited for at the same time: each takes some 15 kB, and a read every 15 seconds. */
 export const MAX_POLLERS = 10_000
+
+/** Batches of xAI whose counters are remembered, to see for how long they have not changed. */
+export const MAX_REMEMBERED_COUNTERS = 1000

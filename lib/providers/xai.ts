@@ -1,5 +1,6 @@
 import type { BatchStatus } from '../../schemas/batch.js'
 import { isObject } from '../is-object.js'
+import { MAX_REMEMBERED_COUNTERS } from '../limits.js'
 import { bearer } from './auth.js'
 import { defineProvider } from './define-provider.js'
 import { SEGMENT_ID } from './ids.js'
@@ -123,9 +124,6 @@ function isOver (time: unknown, ms: number, date: number): boolean {
   return seconds * 1000 + (DATE_ONLY.test(String(time)) ? DAY_MS : 0) + ms <= date
 }
 
-/** How many batches are remembered; the one that was seen first is forgotten first. */
-const MAX_BATCHES = 1000
-
 /** Returns for how many milliseconds a batch has been read with the same counters. */
 function createStability (now: () => number) {
   const batches = new Map<string, { readonly counters: string, readonly since: number }>()
@@ -134,7 +132,8 @@ function createStability (now: () => number) {
     if (known?.counters === counters) return now() - known.since
     batches.delete(batchId)
     batches.set(batchId, { counters, since: now() })
-    if (batches.size > MAX_BATCHES) batches.delete(batches.keys().next().value as string)
+    // The one whose counters changed first is forgotten first.
+    if (batches.size > MAX_REMEMBERED_COUNTERS) batches.delete(batches.keys().next().value as string)
     return 0
   }
 }
