@@ -77,4 +77,4 @@ async function loadSigner (): Promise<Signer> {
 }
 
 /** With a `catch` at the very import, esbuild leaves a package that is not installed out of a bundle. */
-const rethrow = (error: unknown): never => { throw error }
+const rethrow = Promise.reject.bind(Promise)

@@ -115,7 +115,8 @@ const lastPart = (id: string) => id.split(/\/|%2f/i).at(-1) as string
 function isForBatch (request: Recorded, id: string, expected: readonly ExpectedParts[]): boolean {
   const { method, segments, parameters } = partsOf(request)
   const isClean = segments.every(segment => segment !== '' && segment !== '.' && segment !== '..')
-  const isShown = segments.some(segment => segment.replace(/:cancel$/, '') === lastPart(id))
+  // An id may itself end with ":cancel".
+  const isShown = segments.some(segment => [segment, segment.replace(/:cancel$/, '')].includes(lastPart(id)))
   return isClean && isShown && expected.some(one => {
     const ending = segments.slice(-one.segments.length)
     return method === one.method && parameters.join() === one.parameters.join() &&
