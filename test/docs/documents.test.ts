@@ -107,7 +107,7 @@ t.test('TypeScript compiles, and a mistake in it is reported', async t => {
   ])
   t.equal(errors.length, 2, errors.join('\n'))
   const [another, wrong] = errors.sort()
-  t.match(wrong, /^\.tap\/blocks\/mistake\.ts: Type .* is not assignable to type 'string'/)
+  t.match(wrong, /^node_modules\/\.blocks\/mistake\.ts: Type .* is not assignable to type 'string'/)
   // `Batch` by its name instead of a list of its fields.
   t.match(another, /is not assignable to type 'Promise<(Batch|BatchResult<Batch \| null>) \| /)
 })

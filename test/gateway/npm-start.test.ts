@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { run, type Program } from '../support/program.js'
+import { run, WITHOUT_COVERAGE, type Program } from '../support/program.js'
 import { ROOT } from '../support/root.js'
 import { cancelsInFlight, COMPLETE, holdingUpstream, trusting, type HeldUpstream } from './held-upstream.js'
 import { connectTo, originFrom } from './program.js'
@@ -16,7 +16,7 @@ t.test('npm start', async t => {
   const root = fileURLToPath(ROOT)
   // As from a shell: without what the test runner adds.
   const { PATH, HOME } = process.env
-  const env = { PATH, HOME, npm_config_update_notifier: 'false' }
+  const env = { PATH, HOME, npm_config_update_notifier: 'false', ...WITHOUT_COVERAGE }
   const built = spawnSync('npm', ['run', 'build'], { cwd: root, env, encoding: 'utf8' })
   t.equal(built.status, 0, built.stdout)
 

@@ -23,8 +23,8 @@ export interface CodeBlock {
 
 const NOT_OURS = /(?:^|\/)(?:node_modules|dist|build|\.tap|\.git)\//
 
-/** Out of git's sight, and in the project, so that blocks find its packages. */
-const FOLDER = new URL('.tap/blocks/', ROOT)
+/** Out of the sight of git and of coverage, and in the project, so that blocks find its packages. */
+const FOLDER = new URL('node_modules/.blocks/', ROOT)
 
 const rootPath = (url: URL) => relative(fileURLToPath(ROOT), fileURLToPath(url)).replaceAll('\\', '/')
 
@@ -66,8 +66,14 @@ const importFrom = (folder: string, source: string) => source.replace(
   (_match, entry = '') => `'${folder}${ENTRIES[entry] as string}'`
 )
 
-async function write (name: string, source: string): Promise<URL> {
+/** A folder below node_modules has a package.json of its own. */
+async function makeFolder (): Promise<void> {
   await mkdir(FOLDER, { recursive: true })
+  await writeFile(new URL('package.json', FOLDER), '{ "type": "module" }')
+}
+
+async function write (name: string, source: string): Promise<URL> {
+  await makeFolder()
   const file = new URL(name.replace(/[^\w.-]+/g, '-'), FOLDER)
   await writeFile(file, source)
   return file
@@ -85,6 +91,7 @@ export async function runJavaScript (name: string, source: string): Promise<Reco
 export async function copyExample (folder: string, name: string): Promise<URL> {
   const from = new URL(`examples/${folder}/`, ROOT)
   const to = new URL(`${name}/`, FOLDER)
+  await makeFolder()
   await mkdir(to, { recursive: true })
   for (const { name: file } of (await readdir(from, { withFileTypes: true })).filter(entry => entry.isFile())) {
     await writeFile(new URL(file, to), importFrom('../../../build/', await readFile(new URL(file, from), 'utf8')))

@@ -11,6 +11,9 @@ export interface Program {
   readonly ended: Promise<number | string>
 }
 
+/** For programs that a test builds: tap excludes only files that were there when it started. */
+export const WITHOUT_COVERAGE: NodeJS.ProcessEnv = { _TAPJS_PROCESSINFO_COVERAGE_: '0' }
+
 /** Starts a program as a child process, which ends with the test at the latest. */
 export function run (t: Test, file: string, args: readonly string[], env: NodeJS.ProcessEnv): Program {
   const program = startProgram(file, args, env)
