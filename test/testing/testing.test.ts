@@ -517,8 +517,11 @@ const BROKEN: readonly BrokenForwarder[] = [
   }
 ]
 
+/** So many forwarders are tried at once: with all of them, the event loop of a busy machine is late by seconds. */
+const AT_ONCE = 8
+
 t.test('a broken promise is reported with what happened, what is expected and how to fix it', async t => {
-  await Promise.all(BROKEN.map(async ({ name, create, errors: expected }) => {
+  const check = async ({ name, create, errors: expected }: typeof BROKEN[number]) => {
     const provider = createProvider()
     const errors = await checkForwarder({ ...provider.setup, forward: create(provider) })
     t.strictSame(errors.map(error => error.case).sort(), Object.keys(expected).sort(), name)
@@ -527,7 +530,10 @@ t.test('a broken promise is reported with what happened, what is expected and ho
       const format = /^[^\n]+[^.]; expected: [^\n]+[^.]\. To fix it, [^\n]+[^.]\.$/
       t.match(error.message, format, `${name}: the format of ${error.case}`)
     }
-  }))
+  }
+  const left = BROKEN.values()
+  const checkNext = async (): Promise<void> => { for (const row of left) await check(row) }
+  await Promise.all(Array.from({ length: AT_ONCE }, checkNext))
 })
 
 t.test('an id that the route rejects never reaches the forwarder', async t => {
