@@ -29,7 +29,9 @@ const SMOKE = fileURLToPath(new URL('smoke.js', import.meta.url))
 async function install (folder, ...packages) {
   const project = await mkdtemp(join(folder, 'project-'))
   await writeFile(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
-  await run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...packages], { cwd: project })
+  // A registry that stalls is asked again after 20 s.
+  const flags = ['--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline', '--fetch-timeout=20000']
+  await run('npm', ['install', ...flags, ...packages], { cwd: project })
   return project
 }
 

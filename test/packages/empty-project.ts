@@ -35,9 +35,17 @@ export interface Project {
   readonly start: (file: string, ...args: readonly string[]) => ChildProcess
 }
 
-/** As from a shell: without what npm and the test runner add. */
+/** As from a shell, without what npm and the test runner add. A registry that stalls is asked again after 20 s. */
 const { PATH, HOME } = process.env
-const ENV = { PATH, HOME, PORT: '0', npm_config_update_notifier: 'false', npm_config_fund: 'false' }
+const ENV = {
+  PATH,
+  HOME,
+  PORT: '0',
+  npm_config_update_notifier: 'false',
+  npm_config_fund: 'false',
+  npm_config_prefer_offline: 'true',
+  npm_config_fetch_timeout: '20000'
+}
 
 export async function emptyProject (t: Test, ...packages: readonly string[]): Promise<Project> {
   const folder = await mkdtemp(join(tmpdir(), 'batch-cancel-'))
