@@ -16,7 +16,7 @@ export function soakSection (results) {
       ? 'Every response was right: the batch, the provider\'s own error, or a 502 or 504 where the outcome was not known; every cancel that was confirmed had been carried out.'
       : `**${whole(wrong.responses)} responses were wrong; ${whole(wrong.falselyConfirmed)} confirmed cancels had not been carried out.**`,
     comparison.every(({ isFlat }) => isFlat) ? 'Nothing grows:' : '**Something grows:**',
-    table(['median', 'middle third', 'last third', 'flat?'], comparison.map(({ name, unit, middle, last, isFlat }) =>
+    table(['', 'middle third', 'last third', 'flat?'], comparison.map(({ name, unit, middle, last, isFlat }) =>
       [unit === '' ? name : `${name}, ${unit}`, number(middle), number(last), isFlat ? 'yes' : '**no**'])),
     table(
       ['', 'heap MB', 'resident MB', 'sockets from clients', 'to the upstream', 'timers', 'delay p50 ms', 'p99 ms', 'max ms'],
