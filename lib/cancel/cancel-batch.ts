@@ -116,7 +116,7 @@ function resolveByRead (read: ReadResult, unresolved: boolean, repeated: boolean
   return effect === 'cancelled' ? asAccepted(read, 'retrieved', unresolved) : undefined
 }
 
-/** Milliseconds until the next attempt; `undefined` if there is none. */
+/** Milliseconds until the next attempt; `undefined` after the last. */
 function delayBeforeRetry (operation: CancelOperation, error: CallError): number | undefined {
   const { progress: { attempts }, maxAttempts, clock, deadline, random } = operation
   if (!isRepeatable(error) || attempts >= maxAttempts || error.headers['x-should-retry'] === 'false') return undefined

@@ -3,7 +3,7 @@ import type { Batch } from '../../schemas/batch.js'
 /**
  * Whether a batch is `cancelling` for longer than its provider documents. Without `cancelling_at` that is not known.
  *
- * @param cancellingTime the documented time in milliseconds; `undefined` if there is none
+ * @param cancellingTime the documented time in milliseconds; `undefined` without one
  * @param unixTime the current time in milliseconds
  */
 export function isOverdue (

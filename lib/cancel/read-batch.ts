@@ -39,7 +39,7 @@ export async function retrieveBatch (operation: Operation, read = 1): Promise<Ch
   }
 }
 
-/** Milliseconds until the next read; `undefined` if there is none. */
+/** Milliseconds until the next read; `undefined` after the last. */
 function delayBeforeReread (operation: Operation, error: CallError, reads: number): number | undefined {
   const { clock, deadline, random } = operation
   if (!isRepeatable(error) || reads === MAX_READS) return undefined

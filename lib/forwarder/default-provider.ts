@@ -7,7 +7,7 @@ import type { BatchCall, ProviderTraits } from './types.js'
 /** A call whose provider is not known yet. */
 export type UnresolvedCall = Omit<BatchCall, 'provider' | 'signal'>
 
-/** A provider, or a function of the call that finds it; `undefined` if there is none for this call. */
+/** A provider, or a function of the call that finds it; `undefined` if this call has no default. */
 export type DefaultProvider = string | ((call: UnresolvedCall) => string | undefined | Promise<string | undefined>)
 
 type Providers = ReadonlyMap<string, ProviderTraits> | undefined

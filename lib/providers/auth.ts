@@ -6,7 +6,7 @@ import type { ProviderOptions, Resolvable, SendRequest, UnsignedRequest } from '
 export interface Auth<C, O = ProviderOptions, P = unknown> {
   /** The upstream headers that `toHeaders` sets: no client adds them. */
   readonly sets: readonly string[]
-  /** The credential among the client's headers; `undefined` if there is none that the provider can use. */
+  /** The credential among the client's headers; `undefined` if the provider can use none of them. */
   readonly fromClient: (headers: Readonly<IncomingHttpHeaders>) => C | undefined
   /** The credential among the server's options. @default the option `apiKey` */
   readonly fromServer?: (options: O) => Resolvable<C> | undefined

@@ -154,6 +154,6 @@ function s3Uri (config: unknown, kind: string): string | null {
   return isObject(s3) ? stringOrNull(s3['s3Uri']) : null
 }
 
-/** Without a total there are none; a missing count of successes or errors is 0. */
+/** Without a total no counts are known; a missing count of successes or errors is 0. */
 const toCounts = ({ totalRecordCount: total, successRecordCount: completed = 0, errorRecordCount: failed = 0 }:
 Readonly<Record<string, unknown>>) => requestCounts(total, completed, failed)

@@ -36,7 +36,7 @@ export async function callOption<T> (what: string, option: Find<T>, call: BatchC
   }
 }
 
-/** @throws BatchCancelError `missing_credentials` if there is none or it cannot be sent */
+/** @throws BatchCancelError `missing_credentials` if no credential is found, or it cannot be sent */
 export function checkCredential (provider: string, credential: unknown, isServer: boolean): unknown {
   if (typeof credential === 'string' ? isToken(credential) : isObject(credential)) return credential
   if (!isServer) throw missingCredential(`The request has no usable credential for '${provider}'.`)

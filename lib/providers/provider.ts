@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Batch, BatchCall, ProviderTraits } from '../forwarder/types.js'
 
-/** A value of the server, or a function of the call that finds it; `undefined` if there is none for this call. */
+/** A value of the server, or a function of the call that finds it; `undefined` if this call has no such value. */
 export type Resolvable<T = string> = T | ((call: BatchCall) => T | undefined | Promise<T | undefined>)
 
 /** What every provider factory accepts. An option that is present must have a value. */

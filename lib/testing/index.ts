@@ -55,7 +55,7 @@ export function forwarderContract (setup: ForwarderContractSetup): ContractCase[
 /**
  * Runs the whole contract, for use in a script.
  *
- * @returns The broken promises: an empty array if there are none.
+ * @returns The broken promises: an empty array if all are kept.
  * @throws {TypeError} `FST_BATCH_CANCEL_INVALID_OPTION` if the setup is not valid.
  * @throws Whatever a function of the setup throws.
  */
