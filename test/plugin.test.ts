@@ -28,7 +28,7 @@ t.test('returns the batch of the forwarder and where it comes from', async t => 
     forward: async call => {
       seen = call
       aborted = call.signal.aborted
-      return batch({ ...BATCH, extra: 1.5 } as Batch)
+      return batch({ id: call.batchId, extra: 1.5 } as Partial<Batch>)
     }
   })
   const response = await cancel(app, {
@@ -45,7 +45,7 @@ t.test('returns the batch of the forwarder and where it comes from', async t => 
       'x-request-id': /^req-/
     }
   })
-  t.strictSame(response.json(), { ...BATCH, extra: 1.5 })
+  t.strictSame(response.json(), { ...BATCH, id: 'a/b c', extra: 1.5 })
   t.strictSame(violations(response), [])
   t.match(seen, {
     batchId: 'a/b c',
@@ -197,7 +197,7 @@ t.test('the host is not changed, and does not change the route', async t => {
       defaultProvider: 'x',
       forward: async ({ headers }) => {
         authorization = headers.authorization
-        return batch({ id: 'b', more: { deep: 1.25 } } as Partial<Batch>)
+        return batch({ more: { deep: 1.25 } } as Partial<Batch>)
       }
     })
 
@@ -206,7 +206,7 @@ t.test('the host is not changed, and does not change the route', async t => {
       headers: { authorization: 'Bearer k', 'content-type': 'application/json' }
     })
     t.match(ok, { statusCode: 200, headers: { 'content-type': 'application/json; charset=utf-8' } }, what)
-    t.match(ok.json(), { id: 'b', more: { deep: 1.25 } }, what)
+    t.match(ok.json(), { id: 'batch_1', more: { deep: 1.25 } }, what)
     t.equal(authorization, 'Bearer k', what)
     const bad = await cancel(app, { id: '\u0001', prefix: '/llm' })
     t.match(bad.json(), { error: { code: 'invalid_batch_id' } }, what)
@@ -243,10 +243,10 @@ t.test('two registrations live side by side, in one document', async t => {
       components: { securitySchemes: { own: { type: 'http', scheme: 'basic' } } }
     }
   })
-  await app.register(batchCancel, { prefix: '/a', forward: async () => batch({ id: 'a' }), defaultProvider: 'x' })
+  await app.register(batchCancel, { prefix: '/a', forward: async () => batch({ model: 'a' }), defaultProvider: 'x' })
   await app.register(batchCancel, {
     prefix: '/b',
-    forward: async () => batch({ id: 'b' }),
+    forward: async () => batch({ model: 'b' }),
     defaultProvider: 'x',
     routeOptions: {
       schema: {
@@ -260,12 +260,12 @@ t.test('two registrations live side by side, in one document', async t => {
   })
   await app.register(batchCancel, {
     prefix: '/c',
-    forward: async () => batch({ id: 'c' }),
+    forward: async () => batch({ model: 'c' }),
     routeOptions: { schema: { hide: true } }
   })
   await app.ready()
-  t.match((await cancel(app, { prefix: '/a' })).json(), { id: 'a' })
-  t.match((await cancel(app, { prefix: '/b' })).json(), { id: 'b' })
+  t.match((await cancel(app, { prefix: '/a' })).json(), { model: 'a' })
+  t.match((await cancel(app, { prefix: '/b' })).json(), { model: 'b' })
   const { paths = {} } = JSON.parse(JSON.stringify(app.swagger()))
   t.strictSame(Object.keys(paths), ['/a/v1/batches/{id}/cancel', '/b/v1/batches/{id}/cancel'])
   t.match(paths['/a/v1/batches/{id}/cancel'].post, { operationId: 'cancelBatch', tags: ['Batch'] })

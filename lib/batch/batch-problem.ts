@@ -16,6 +16,10 @@ export function batchProblem (value: unknown): string {
   return error.value === undefined ? `${field} is missing` : `${field} is ${show(error.value)}`
 }
 
+/** Says how the id of a batch differs from that of the call. */
+export const idProblem = (id: string, requested: string): string =>
+  `id is ${show(id)}, but the call is for ${show(requested)}`
+
 function show (value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, MAX_SHOWN)}'`
   return typeof value === 'object' && value !== null ? 'an object of another kind' : String(value)

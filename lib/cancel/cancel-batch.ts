@@ -3,7 +3,7 @@ import { unknownOutcome, type CallError } from '../errors.js'
 import type { CheckedResult } from '../forwarder/check-forwarder.js'
 import { backoffMs, retryAfterMs } from './backoff.js'
 import { asAccepted, effectOn, notCancellable, type CancelledBatch } from './batch-state.js'
-import { logError, type CancelOperation, type Operation } from './operation.js'
+import type { CancelOperation, Operation } from './operation.js'
 import { failureKind, isRepeatable, type FailureKind } from './outcome.js'
 import { readBatch, type ReadResult } from './read-batch.js'
 
@@ -71,13 +71,11 @@ async function resolveFailure (
   return await confirm(operation, outcome.result)
 }
 
-async function attemptCancel ({ forwarder, call, deadline, progress, log }: Operation): Promise<Outcome> {
+async function attemptCancel ({ forwarder, call, deadline, progress }: Operation): Promise<Outcome> {
   progress.attempts++
   const response = forwarder.cancel(call)
   try {
-    const result = await deadline.half(response)
-    if (result.warning !== undefined) logError(log, 'error', call.headers, result.warning, 'the forwarder has a bug')
-    return { kind: 'accepted', result }
+    return { kind: 'accepted', result: await deadline.half(response) }
   } catch (error) {
     return { kind: failureKind(error as CallError), error: error as CallError, response }
   }

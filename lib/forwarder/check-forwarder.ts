@@ -1,6 +1,6 @@
 import { isBatch } from '../../schemas/batch.js'
-import { batchProblem } from '../batch/batch-problem.js'
-import { completeBatch } from '../batch/complete-batch.js'
+import { isSameId } from '../batch/batch-id.js'
+import { batchProblem, idProblem } from '../batch/batch-problem.js'
 import { batchJson } from '../batch/raw-json.js'
 import { internalError, invalidResult } from '../errors.js'
 import { pickResponseHeaders, type HeadersLike, type ResponseHeaders } from '../headers.js'
@@ -16,8 +16,6 @@ export interface CheckedBatch {
   readonly json: string
   /** The provider's headers that reach the client. */
   readonly headers: ResponseHeaders
-  /** A bug of the forwarder that does not change the outcome. */
-  readonly warning?: Error
 }
 
 /** The checked result of a cancel; without a batch if the provider accepted it and returned none. */
@@ -26,7 +24,6 @@ export type CheckedResult = CheckedBatch | NoBatch
 export interface NoBatch {
   readonly batch: null
   readonly headers: ResponseHeaders
-  readonly warning?: undefined
 }
 
 /** A forwarder that returns checked results, and throws nothing but a `BatchCancelError` or a `ProviderError`. */
@@ -51,7 +48,7 @@ export function checkForwarder (forwarder: BatchForwarder): CheckedForwarder {
       } catch (error) {
         throw classifyError(error)
       }
-      return checkResult('cancel', result)
+      return checkResult('cancel', result, call.batchId)
     },
     ...retrieve !== undefined && {
       async retrieve (call) {
@@ -61,7 +58,7 @@ export function checkForwarder (forwarder: BatchForwarder): CheckedForwarder {
         } catch (error) {
           throw classifyError(error)
         }
-        const checked = checkResult('retrieve', result)
+        const checked = checkResult('retrieve', result, call.batchId)
         if (checked.batch === null) throw invalidResult('The forwarder\'s retrieve returned null.')
         return checked
       }
@@ -97,29 +94,35 @@ function checkShareKey (key: unknown): string | undefined {
   throw new TypeError('The forwarder\'s shareKey should return a string or undefined.')
 }
 
-function checkResult (name: string, result: unknown): CheckedResult {
+function checkResult (name: string, result: unknown, batchId: string): CheckedResult {
   if (result === null) return { batch: null, headers: {} }
   if (!isObject(result)) {
     throw invalidResult(`The forwarder's ${name} returned ${kindOf(result)}; expected a batch, { batch } or null.`)
   }
-  if (result['object'] === 'batch' || !('batch' in result)) return checkBatch(name, result, {}, undefined)
+  if (result['object'] === 'batch' || !('batch' in result)) return checkBatch(name, result, batchId, {})
   const headers = pickResponseHeaders(result['headers'] as HeadersLike)
   if (result['batch'] === null) return { batch: null, headers }
-  return checkBatch(name, result['batch'], headers, result['raw'] as RawJson | undefined)
+  return checkBatch(name, result['batch'], batchId, headers, result['raw'] as RawJson | undefined)
 }
 
 const kindOf = (value: unknown) => Array.isArray(value) ? 'an array' : typeof value
 
-function checkBatch (name: string, batch: unknown, headers: ResponseHeaders, raw: RawJson | undefined): CheckedBatch {
+function checkBatch (
+  name: string,
+  batch: unknown,
+  batchId: string,
+  headers: ResponseHeaders,
+  raw?: RawJson
+): CheckedBatch {
   if (!isBatch(batch)) {
     throw invalidResult(`The forwarder's ${name} returned an object that is not a batch: ${batchProblem(batch)}.`)
+  }
+  if (!isSameId(batch.id, batchId)) {
+    throw invalidResult(`The forwarder's ${name} returned another batch: ${idProblem(batch.id, batchId)}.`)
   }
   try {
     return { batch, json: batchJson(batch, raw), headers }
   } catch (error) {
-    // The id and the status are known all the same, and the status decides.
-    const known = completeBatch({ id: batch.id, status: batch.status })
-    const warning = new Error(`The forwarder's ${name} returned a batch that cannot be serialized.`, { cause: error })
-    return { batch: known, json: JSON.stringify(known), headers, warning }
+    throw invalidResult(`The forwarder's ${name} returned a batch that cannot be serialized as JSON.`, error)
   }
 }

@@ -29,10 +29,11 @@ export function readOpenAIBatch (body: unknown, { batchId }: ReadContext, shape:
   const member = stringOrNull(idOf(body)) === null && isObject(body['data']) ? 'data' : undefined
   const object = (member === undefined ? body : body[member]) as JsonObject
   const shownId = idOf(object)
+  if (!isNamedBatch(object, shownId)) return UNRECOGNIZED
   if (batchIdField === undefined && isBatch(object) && !hasMilliseconds(object)) {
     return { kind: 'batch', batch: object, shownId, member }
   }
-  const batch = isNamedBatch(object, shownId) ? toBatch(object, batchId, shape.statuses ?? {}) : undefined
+  const batch = toBatch(object, batchId, shape.statuses ?? {})
   return batch === undefined ? UNRECOGNIZED : { kind: 'batch', batch, shownId, member }
 }
 

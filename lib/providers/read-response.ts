@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { isSameId } from '../batch/batch-id.js'
 import { deepFreeze } from '../batch/raw-json.js'
 import { isObject } from '../is-object.js'
 import { jsonMember } from '../batch/json-member.js'
@@ -56,10 +57,7 @@ function rawJson (text: string, body: unknown, { member }: BatchRead): RawJson |
 }
 
 const isOther = (shown: unknown, requested: string) =>
-  typeof shown === 'string' && shown !== '' && shown !== requested && lastPart(shown) !== lastPart(requested)
-
-/** What all forms of an id have in common: names and ARNs, encoded or not, end with it; UUIDs come in either case. */
-const lastPart = (id: string) => id.toLowerCase().split(/\/|%2f/).at(-1)
+  typeof shown === 'string' && shown !== '' && !isSameId(shown, requested)
 
 /** `null` without a body, `undefined` if it is not JSON. */
 function parseJson (text: string): unknown {

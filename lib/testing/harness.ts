@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import Fastify from 'fastify'
 import { isBatch, type Batch } from '../../schemas/batch.js'
+import { isSameId } from '../batch/batch-id.js'
 import type { BatchForwarder } from '../forwarder/types.js'
 import { fastifyBatchCancel } from '../plugin.js'
 import { batchOf, recordForwarder, type ForwarderCall, type ForwarderMethod } from './recorder.js'
@@ -8,7 +9,6 @@ import type { Contract } from './setup.js'
 
 /** The response to one cancel, and what the forwarder did for it. */
 export interface CancelResult {
-  readonly id: string
   readonly status: number
   /** The `code` of an error. */
   readonly code: string | undefined
@@ -20,7 +20,7 @@ export interface CancelResult {
 
 /** What the forwarder's `retrieve` returned. */
 export interface ReadResult {
-  /** `undefined` if it did not return a valid batch. */
+  /** `undefined` if it did not return a valid batch, and that of the call. */
   readonly batch: Batch | undefined
   readonly calls: readonly ForwarderCall[]
 }
@@ -61,14 +61,14 @@ export async function withHarness<T> (contract: Contract, check: (harness: Harne
     const { status, headers, body, calls } = await send('cancel', id)
     const json = JSON.parse(body) as { error?: { code?: string | null }, batch?: unknown }
     const code = json.error?.code ?? undefined
-    return { id, status, code, batch: status === 200 ? json : json.batch, headers, calls }
+    return { status, code, batch: status === 200 ? json : json.batch, headers, calls }
   }
 
   async function read (id: string): Promise<ReadResult> {
     const { calls } = await send('retrieve', id)
     const outcome = calls[0]?.outcome
     const batch = outcome?.kind === 'returned' ? batchOf(outcome.value) : undefined
-    return { batch: isBatch(batch) ? batch : undefined, calls }
+    return { batch: isBatch(batch) && isSameId(batch.id, id) ? batch : undefined, calls }
   }
 
   try {

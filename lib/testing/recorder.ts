@@ -1,6 +1,8 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
 import { Errors } from '@sinclair/typebox/errors'
 import { Batch, BatchError, BatchRequestCounts, isBatch } from '../../schemas/batch.js'
+import { isSameId } from '../batch/batch-id.js'
+import { idProblem } from '../batch/batch-problem.js'
 import { ProviderError } from '../errors.js'
 import { classifyError } from '../forwarder/classify-error.js'
 import type { BatchCall, BatchForwarder } from '../forwarder/types.js'
@@ -62,25 +64,39 @@ export interface Observation {
 
 const RETURN_BATCH = 'return a batch in OpenAI\'s shape, alone or as { batch, headers }'
 const RETURN_BATCH_OR_NULL = `${RETURN_BATCH}, or null if the cancel was accepted but no batch was returned`
+const RETURN_ID_OF_CALL = 'return the batch with the id of the call'
+const RETURN_PLAIN_JSON = 'return values that JSON has, such as strings in place of BigInts'
 const THROW_STATUS = 'throw the provider\'s error with its status as `status`, or the network error as it is'
 
-export function describeCall ({ method, outcome }: ForwarderCall): Observation {
+export function describeCall ({ method, call, outcome }: ForwarderCall): Observation {
   if (outcome === undefined) return { observed: `${method} did not return` }
   const { observed, fix } = outcome.kind === 'threw'
     ? describeError(outcome.error)
-    : describeValue(method, outcome.value)
+    : describeValue(method, outcome.value, call.batchId)
   return { observed: `${method} ${observed}`, ...fix !== undefined && { fix: `let ${method} ${fix}` } }
 }
 
-function describeValue (method: ForwarderMethod, value: unknown): Observation {
+function describeValue (method: ForwarderMethod, value: unknown, batchId: string): Observation {
   const batch = batchOf(value)
-  if (isBatch(batch)) return { observed: `returned a batch with status '${batch.status}'` }
+  if (isBatch(batch)) return describeBatch(batch, batchId)
   if (batch === null && method === 'cancel') return { observed: 'returned null' }
   const fix = method === 'cancel' ? RETURN_BATCH_OR_NULL : RETURN_BATCH
   if (!isObject(batch)) return { observed: `returned ${abbreviate(batch)}`, fix }
   const [error] = Errors(Batch, [BatchError, BatchRequestCounts], batch)
   const field = `${error?.path.slice(1)} is ${abbreviate(error?.value)}`
   return { observed: `returned an object that is not a valid batch (${field})`, fix }
+}
+
+function describeBatch (batch: Batch, batchId: string): Observation {
+  if (!isSameId(batch.id, batchId)) {
+    return { observed: `returned another batch (${idProblem(batch.id, batchId)})`, fix: RETURN_ID_OF_CALL }
+  }
+  try {
+    JSON.stringify(batch)
+    return { observed: `returned a batch with status '${batch.status}'` }
+  } catch (error) {
+    return { observed: `returned a batch that JSON cannot express (${firstLineOf(error)})`, fix: RETURN_PLAIN_JSON }
+  }
 }
 
 function describeError (error: unknown): Observation {
@@ -96,5 +112,7 @@ function describeError (error: unknown): Observation {
 /** Returns the batch of what a forwarder returned, valid or not. */
 export const batchOf = (value: unknown): unknown =>
   isObject(value) && value['object'] !== 'batch' && 'batch' in value ? value['batch'] : value
+
+const firstLineOf = (error: unknown) => abbreviate((error as Error).message.split('\n', 1)[0])
 
 const abbreviate = (value: unknown) => inspect(value, { depth: 0, breakLength: Infinity }).slice(0, 120)

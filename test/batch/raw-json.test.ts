@@ -1,4 +1,5 @@
 import t from 'tap'
+import { isSameId } from '../../lib/batch/batch-id.js'
 import { batchProblem } from '../../lib/batch/batch-problem.js'
 import { batchJson, deepFreeze } from '../../lib/batch/raw-json.js'
 import { BATCH, batch } from '../support/app.js'
@@ -34,4 +35,19 @@ t.test('batchProblem names the field', async t => {
     { value: 5, problem: 'it is 5' },
     { value: 'x'.repeat(100), problem: `it is '${'x'.repeat(64)}'` }
   ]) t.equal(batchProblem(value), problem)
+})
+
+t.test('forms of an id name the same batch', async t => {
+  const arn = 'arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abc123def456'
+  for (const { shown, requested, same } of [
+    { shown: 'batch_1', requested: 'batch_1', same: true },
+    { shown: 'abc123def456', requested: arn, same: true },
+    { shown: arn, requested: 'abc123def456', same: true },
+    { shown: arn, requested: encodeURIComponent(arn), same: true },
+    { shown: '0E9D1D35', requested: '0e9d1d35', same: true },
+    { shown: 'batch_2', requested: 'batch_1', same: false },
+    { shown: 'batch_1/cancel', requested: 'batch_1', same: false },
+    { shown: '', requested: 'batch_1', same: false },
+    { shown: 'xbatch_1', requested: 'batch_1', same: false }
+  ]) t.equal(isSameId(shown, requested), same, `${shown} for ${requested}`)
 })

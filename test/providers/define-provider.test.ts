@@ -7,7 +7,7 @@ import {
 } from '../../lib/index.js'
 import { fillPath } from '../../lib/providers/requests.js'
 import { BEARER, UNREPORTED } from '../fixtures/fixture.js'
-import { batch, BATCH, buildWithoutPauses, cancel } from '../support/app.js'
+import { batch, buildWithoutPauses, cancel } from '../support/app.js'
 import { batchIn, requestOf } from '../support/provider.js'
 import { startUpstream, type UpstreamResponse } from '../support/upstream.js'
 
@@ -281,9 +281,9 @@ t.test('a provider that differs in everything', async t => {
   const call = (id = 'job-1', region = 'eu') => cancel(app, { id, headers: { 'x-mine-region': region } })
 
   cancelled = { body: { job: null } }
-  read = { body: { job: BATCH } }
+  read = { body: { job: batch({ id: 'job-1' }) } }
   const accepted = await call()
-  t.match(accepted.json(), BATCH)
+  t.match(accepted.json(), batch({ id: 'job-1' }))
   t.match(accepted.headers, { 'x-batch-source': 'retrieved' })
   const sent = { method: 'POST', headers: { 'x-key': 'long-secret' }, body: '{"batchId":"job-1"}' }
   t.match(upstream.requests, [{ path: '/api/cancel', ...sent }, { path: '/api/retrieve', ...sent }])

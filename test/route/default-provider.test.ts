@@ -7,7 +7,7 @@ const PROVIDERS = new Map([['openai', {}], ['anthropic', {}], ['openrouter', { u
 
 /** Returns the name of the provider as the metadata of a batch. */
 const forward: FastifyBatchCancelOptions['forward'] = {
-  cancel: async ({ provider }) => batch({ metadata: { provider } }),
+  cancel: async ({ batchId, provider }) => batch({ id: batchId, metadata: { provider } }),
   providers: PROVIDERS
 }
 

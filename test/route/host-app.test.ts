@@ -15,7 +15,7 @@ import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
 import batchCancel, { forwardToProviders, openai, type FastifyBatchCancelOptions } from '../../lib/index.js'
 import { NAMED_SCHEMAS } from '../../schemas/index.js'
-import { BATCH, cancel } from '../support/app.js'
+import { BATCH, batch, cancel } from '../support/app.js'
 import { violations } from '../support/document.js'
 import { startUpstream } from '../support/upstream.js'
 
@@ -958,12 +958,10 @@ t.test('options of the server', async t => {
     t.teardown(() => app.close())
     await app.register(batchCancel, {
       defaultProvider: 'x',
-      forward: async ({ headers }) => headers['x-own'] === undefined
-        ? BATCH
-        : {
-            batch: BATCH,
-            headers: { 'x-ratelimit-own': String(headers['x-own']) }
-          },
+      forward: async ({ batchId, headers }) => ({
+        batch: batch({ id: batchId }),
+        ...headers['x-own'] !== undefined && { headers: { 'x-ratelimit-own': String(headers['x-own']) } }
+      }),
       routeOptions: {
         onSend: async ({ params, headers }, reply) => {
           reply.headers({

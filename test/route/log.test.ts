@@ -6,7 +6,7 @@ import { BATCH, batch, buildWithoutPauses, cancel } from '../support/app.js'
 interface Line {
   readonly level: number
   readonly msg: string
-  readonly err?: object
+  readonly err?: { readonly stack: string }
 }
 
 const CANCEL: InjectOptions = { method: 'POST', url: '/v1/batches/batch_1/cancel' }
@@ -171,23 +171,39 @@ t.test('no line has the batch, whose metadata belongs to customers', async t => 
   t.notMatch(JSON.stringify(line), /patient|Jane|file-1/)
 })
 
-t.test('a bug of a forwarder that does not change the outcome is logged', async t => {
-  const lines = await logOf(t, { cancel: async () => ({ ...BATCH, big: 1n }) as never })
-  t.match(lines, [
+t.test('a wrong result is logged with what is wrong with it, and is a 500 whose outcome is not known', async t => {
+  const cycle: Record<string, unknown> = { ...BATCH }
+  cycle['more'] = { cycle }
+  for (const { what, result, reason } of [
     {
-      level: 50,
-      msg: 'the forwarder has a bug',
-      err: { message: /^The forwarder's cancel returned a batch that cannot be serialized/ }
-    }
-  ])
-})
-
-t.test('a wrong result is logged with the field that is wrong', async t => {
-  const lines = await logOf(t, { cancel: async () => ({ ...BATCH, status: 'canceled' }) as never })
-  t.match(lines, [
+      what: 'a field',
+      result: { ...BATCH, status: 'canceled' },
+      reason: 'cancel returned an object that is not a batch: status is \'canceled\'.'
+    },
     {
-      level: 50,
-      err: { stack: /The forwarder's cancel returned an object that is not a batch: status is 'canceled'\./ }
+      what: 'another batch',
+      result: { ...BATCH, id: 'batch_2' },
+      reason: 'cancel returned another batch: id is \'batch_2\', but the call is for \'batch_1\'.'
+    },
+    {
+      what: 'a BigInt',
+      result: { ...BATCH, big: 1n },
+      reason: 'cancel returned a batch that cannot be serialized as JSON.'
+    },
+    {
+      what: 'a cycle',
+      result: { batch: cycle },
+      reason: 'cancel returned a batch that cannot be serialized as JSON.'
     }
-  ])
+  ]) {
+    const lines = await logOf(t, { cancel: async () => result as never })
+    t.match(lines, [{
+      level: 50,
+      msg: 'the outcome of the cancel is not known',
+      outcome: 'internal_error',
+      status: 500,
+      attempts: 1
+    }], what)
+    t.ok(lines[0]?.err?.stack.includes(`The forwarder's ${reason}`), what)
+  }
 })

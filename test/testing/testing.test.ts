@@ -337,10 +337,21 @@ const BROKEN: readonly BrokenForwarder[] = [
       ...forwarder,
       cancel: async call => ({ ...await forwarder.cancel(call) as Batch, id: 'job-7' })
     }),
-    errors: {
-      accurate: /^the forwarder returned the batch 'job-7' for 'batch_\d+'; /,
-      concurrent: /^one of 3 concurrent calls, for 'batch_\d+', got another batch; /
-    }
+    errors: all(['accepted', 'accurate', 'concurrent'], new RegExp(
+      '^cancel returned another batch \\(id is \'job-7\', but the call is for \'batch_\\w+\'\\).+' +
+      'To fix it, let cancel return the batch with the id of the call\\.$'
+    ))
+  },
+  {
+    name: 'returns a BigInt',
+    create: ({ forwarder }) => ({
+      ...forwarder,
+      cancel: async call => ({ ...await forwarder.cancel(call) as Batch, total: 1n })
+    }),
+    errors: all(['accepted', 'accurate', 'concurrent'], new RegExp(
+      '^cancel returned a batch that JSON cannot express \\(\'Do not know how to serialize a BigInt\'\\).+' +
+      'To fix it, let cancel return values that JSON has, such as strings in place of BigInts\\.$'
+    ))
   },
   {
     name: 'keeps the call outside of it',
@@ -356,7 +367,7 @@ const BROKEN: readonly BrokenForwarder[] = [
       }
     },
     errors: {
-      concurrent: /^cancel threw a 409 .+To fix it, keep no state of a call outside of it\.$|got another batch/
+      concurrent: /^cancel (threw a 409|returned another batch) /
     }
   },
   {
@@ -421,6 +432,17 @@ const BROKEN: readonly BrokenForwarder[] = [
     errors: {
       retrieved: /^retrieve returned null; .+To fix it, let retrieve return a batch/,
       ...all([...RESOLVED_BY_READING, 'lost'], /, then retrieve returned null, and/)
+    }
+  },
+  {
+    name: 'reads another batch',
+    create: ({ forwarder }) => ({
+      ...forwarder,
+      retrieve: async call => ({ ...await forwarder.retrieve(call), id: 'job-7' })
+    }),
+    errors: {
+      retrieved: /^retrieve returned another batch \(id is 'job-7', but the call is for 'batch_\d+'\)/,
+      ...all([...RESOLVED_BY_READING, 'lost'], /, then retrieve returned another batch /)
     }
   },
   {
