@@ -31,6 +31,5 @@ const UNREPORTED = {
  * @example completeBatch({ id: 'batch_1', status: 'cancelling' })
  */
 export function completeBatch (known: Partial<Batch> & { id: string, status: BatchStatus }): Batch {
-  const { id, ...rest } = known
-  return { id, ...UNREPORTED, ...rest }
+  return Object.assign({ id: known.id }, UNREPORTED, known)
 }

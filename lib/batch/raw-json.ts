@@ -23,6 +23,9 @@ export function deepFreeze (value: unknown): void {
     const next = pending.pop()
     if (typeof next !== 'object' || next === null || Object.isFrozen(next)) continue
     Object.freeze(next)
-    for (const key in next) pending.push((next as Record<string, unknown>)[key])
+    for (const key in next) {
+      const member = (next as Record<string, unknown>)[key]
+      if (typeof member === 'object') pending.push(member)
+    }
   }
 }

@@ -39,7 +39,8 @@ export function asAccepted (seen: CheckedBatch, source: BatchSource, accepted: b
   if (effect === 'ended') throw notCancellable(seen)
   if (effect === 'cancelled') return { batch, json, headers, source, accepted }
   const status = 'cancelling'
-  return { batch: { ...batch, status }, json: setJsonMember(json, 'status', status), headers, source: 'assumed', accepted }
+  const assumed = Object.assign({}, batch, { status })
+  return { batch: assumed, json: setJsonMember(json, 'status', status), headers, source: 'assumed', accepted }
 }
 
 /** A final 409: it has no `retry-after`, and a header that stops the SDKs, which repeat a 409 by default. */
@@ -48,6 +49,6 @@ export function notCancellable ({ batch, json, headers }: CheckedBatch): BatchCa
   return new BatchCancelError('batch_not_cancellable', `Cannot cancel a batch with status '${batch.status}'.`, {
     batch,
     json,
-    headers: { ...others, 'x-should-retry': 'false' }
+    headers: Object.assign(others, { 'x-should-retry': 'false' })
   })
 }

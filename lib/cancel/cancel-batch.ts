@@ -39,7 +39,7 @@ export async function cancelBatch (operation: CancelOperation): Promise<Cancelle
   const deadline = operation.deadline.fork()
   let acceptLate!: (result: CheckedResult) => void
   const late = new Promise<CheckedResult>(resolve => { acceptLate = resolve })
-  const first = await Promise.race([resolveFailure({ ...operation, deadline }, outcome, acceptLate), late])
+  const first = await Promise.race([resolveFailure(Object.assign({}, operation, { deadline }), outcome, acceptLate), late])
   if ('accepted' in first) return first
   deadline.clear()
   return await confirm(operation, first)

@@ -72,7 +72,7 @@ type ToResult = (seen: CheckedBatch, source: BatchSource, accepted: boolean) => 
 export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOptions): Engine {
   const checked = checkForwarder(forwarder)
   const pollers = checked.retrieve && createPollers({ retrieve: checked.retrieve, clock, isOverdue: isOverdueNow })
-  const inFlight = new Set<BatchCall>()
+  let running = 0
   let closed = false
   let notifySettled = () => {}
 
@@ -95,7 +95,7 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
     if (closed) throw new FST_BATCH_CANCEL_CLOSED()
     const call = createCall(engineCall)
     const progress: Progress = { attempts: 0, reads: 0 }
-    inFlight.add(call)
+    running++
     const done = prepareAndWork(engineCall, call, progress, work)
     try {
       return await resultForCaller(engineCall, call, done, progress, toResult)
@@ -134,8 +134,8 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
 
   function endOperation (call: BatchCall): void {
     endCall(call)
-    inFlight.delete(call)
-    if (inFlight.size === 0) notifySettled()
+    running--
+    if (running === 0) notifySettled()
   }
 
   async function prepareAndWork (
@@ -203,7 +203,7 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
   }
 
   async function settled (): Promise<void> {
-    if (inFlight.size > 0) await new Promise<void>(resolve => { notifySettled = resolve })
+    if (running > 0) await new Promise<void>(resolve => { notifySettled = resolve })
   }
 
   async function close (): Promise<void> {

@@ -141,7 +141,7 @@ function createPoller ({ retrieve, clock, isOverdue, call: firstCall, log, onEnd
 
     function stop (): void {
       if (!waiters.delete(waiter)) return
-      waiter.resolve({ ...resultFor(waiter), retryAfter: interval })
+      waiter.resolve({ seen: resultFor(waiter).seen, retryAfter: interval })
       if (waiters.size === 0) end()
     }
 

@@ -55,7 +55,7 @@ export function reportSuccess (
   if (!isLogged && !trace.isActive) return
   const end = { outcome: batch.status, status: 200, attempts, reads, duration, overdue }
   trace.end(end)
-  if (isLogged) log.info?.({ ...trace.call, ...end }, SUCCESS[trace.call.operation])
+  if (isLogged) log.info?.(Object.assign({}, trace.call, end), SUCCESS[trace.call.operation])
 }
 
 /**
@@ -78,7 +78,7 @@ export function reportFailure (
   const err = redactError(error, secrets)
   const end: CallEnd = { outcome: outcomeOf(code, secrets), status, attempts, reads, duration, overdue: false }
   trace.end(end, err)
-  if (isLogged) log[level]?.({ ...trace.call, ...end, err }, message)
+  if (isLogged) log[level]?.(Object.assign({}, trace.call, end, { err }), message)
 }
 
 const isEnabled = (log: CallLog, level: string) => log.isLevelEnabled?.(level) ?? true

@@ -14,10 +14,9 @@ export const isFunctionOption = <T>(option: Resolvable<T> | undefined): option i
 export const secretsOf = (
   credential: unknown,
   ...headers: ReadonlyArray<Readonly<Record<string, string>>>
-): string[] => [
-  ...isObject(credential) ? Object.values(credential) : [credential],
-  ...headers.flatMap(values => Object.values(values))
-].filter(value => typeof value === 'string')
+): string[] => (isObject(credential) ? Object.values(credential) : [credential])
+  .concat(...headers.map(values => Object.values(values)))
+  .filter(value => typeof value === 'string')
 
 /** What is secret by itself in the headers that carry a credential. */
 export const sentSecretsOf = (headers: Readonly<Record<string, string>>): string[] =>

@@ -82,9 +82,9 @@ function optionParts<O extends ProviderOptions, C, P> (definition: ProviderDefin
     baseUrl: options.baseUrl,
     serverCredential,
     pinned: toPredicates(pins?.(options) ?? {}),
-    locate (input: LocateInput) {
-      const found = place({ ...input, hasServerCredential: serverCredential !== undefined }, options)
-      if (input.hasBase) return { base: undefined, place: found }
+    locate ({ batchId, headers, hasBase }: LocateInput) {
+      const found = place({ batchId, headers, hasBase, hasServerCredential: serverCredential !== undefined }, options)
+      if (hasBase) return { base: undefined, place: found }
       return { base: ownBase ?? parseBase((baseUrl as (place: P) => string)(found)), place: found }
     }
   }
@@ -104,18 +104,18 @@ function requestBuilder<O, C, P> (definition: ProviderDefinition<O, C, P>): Prov
   return (action, target): UpstreamRequest => {
     const template = definition[action]
     const { method, path, headers, body } = typeof template === 'function' ? template(target) : template
-    const all: Record<string, string> = { ...requestHeaders, ...headers }
+    const all: Record<string, string> = Object.assign({}, requestHeaders, headers)
     for (const [upstream, names] of sent) {
       const name = names.find(candidate => headerOf(target.headers, candidate) !== undefined)
       if (name !== undefined) all[upstream] = headerOf(target.headers, name) as string
     }
-    const values = { id: target.batchId, ...target.place as object }
+    const values = Object.assign({ id: target.batchId }, target.place)
     return { method, path: target.base.path + fillPath(path, values), headers: all, body }
   }
 }
 
 function mappedRead (definition: MappedBatch): Provider['read'] {
-  const { statuses = {}, status: readStatus, fields, member, batchId = ({ id }) => id, accepts } = definition
+  const { statuses = {}, status: readStatus, fields, member, batchId: shownIdOf = ({ id }) => id, accepts } = definition
   const statusOf = readStatus ?? (({ status }) => statusIn(statuses, status))
   return (body, context) => {
     if (context.action === 'cancel' && accepts?.(body) === true) return ACCEPTED
@@ -123,8 +123,10 @@ function mappedRead (definition: MappedBatch): Provider['read'] {
     if (!isObject(object)) return UNRECOGNIZED
     const status = statusOf(object, context)
     if (status === undefined) return UNRECOGNIZED
-    const known = { ...fields(object, { ...context, status }), id: context.batchId, status, provider_batch: object }
-    return { kind: 'batch', batch: completeBatch(known), shownId: batchId(object), member }
+    const { action, batchId: id } = context
+    const own = fields(object, { action, batchId: id, status })
+    const known = Object.assign({}, own, { id, status, provider_batch: object })
+    return { kind: 'batch', batch: completeBatch(known), shownId: shownIdOf(object), member }
   }
 }
 

@@ -62,13 +62,16 @@ export function createProviderForwarder (
   }
 
   /** A wait lasts for minutes: a credential that was rotated or revoked is not used until its end. */
-  async function current (call: BatchCall): Promise<ResolvedCall> {
+  function current (call: BatchCall): ResolvedCall | Promise<ResolvedCall> {
     const known = resolvedCalls.get(call)
-    if (known === undefined) return remember(call, await resolve(call))
+    if (known === undefined) return rememberLater(call, resolve(call))
     const { resolved, at } = known
     if (!isFunctionOption(resolved.provider.serverCredential) || now() - at < CREDENTIAL_LIFETIME_MS) return resolved
-    return remember(call, await refresh(resolved, call))
+    return rememberLater(call, refresh(resolved, call))
   }
+
+  const rememberLater = async (call: BatchCall, resolved: ResolvedCall | Promise<ResolvedCall>) =>
+    remember(call, await resolved)
 
   /** Calls share what is exchanged, so that it does not end with one of them. */
   const sendForCredential: SendRequest = (origin, request) =>
@@ -77,16 +80,17 @@ export function createProviderForwarder (
   async function send (action: Action, call: BatchCall): Promise<BatchResult> {
     const { provider, target, credential, forwarded } = await current(call)
     const { base: { origin }, place, batchId } = target
-    const request = provider.request(action, target)
-    checkUrl(target.base, request.path)
-    const authorized = await provider.authorize(credential, { ...request, origin, place }, sendForCredential)
-    const headers = Object.assign({}, DEFAULT_HEADERS, forwarded, request.headers, authorized)
+    const { method, path, headers: own, body } = provider.request(action, target)
+    checkUrl(target.base, path)
+    const unsigned = { method, path, headers: own, body, origin, place }
+    const authorized = await provider.authorize(credential, unsigned, sendForCredential)
+    const headers = Object.assign({}, DEFAULT_HEADERS, forwarded, own, authorized)
     const onEnd = (listener: () => void) => onCallEnd(call, listener)
     const secrets = secretsOf(credential, authorized, forwarded)
     let response: UpstreamResponse
     try {
       const trace = traceHeadersOf(call.headers)
-      response = await upstream(origin, { ...request, headers, trace }, call.provider, onEnd)
+      response = await upstream(origin, { method, path, headers, body, trace }, call.provider, onEnd)
     } catch (error) {
       throw withoutSecrets(error, secrets)
     }

@@ -35,8 +35,9 @@ export const withHeaders = (template: RequestTemplate, headers: Readonly<Record<
  * @example fillPath('/batches/{id}', { id: 'a/b' }) // '/batches/a%2Fb'
  */
 export const fillPath = (path: string, values: Readonly<Record<string, unknown>>): string =>
-  path.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value = values[name]
-    if (typeof value !== 'string') throw internalError(`A provider has no value for '{${name}}' in ${path}.`)
-    return encodeURIComponent(value)
-  })
+  path.split(/[{}]/).map((part, index) => index % 2 === 0 ? part : segment(path, part, values[part])).join('')
+
+function segment (path: string, name: string, value: unknown): string {
+  if (typeof value !== 'string') throw internalError(`A provider has no value for '{${name}}' in ${path}.`)
+  return encodeURIComponent(value)
+}

@@ -119,15 +119,14 @@ export function createCallResolver (providers: Providers, policy: CallPolicy) {
   }
 
   function withCredential (
-    prepared: PreparedCall,
+    { provider, target, forwarded }: PreparedCall,
     { provider: name, headers }: BatchCall,
     serverCredential: unknown
   ): ResolvedCall {
-    const { provider } = prepared
     const isServer = provider.serverCredential !== undefined
     if (!isServer && !policy.clientCredentials) refuseClientCredential(name)
     const credential = isServer ? serverCredential : provider.clientCredential(headers)
-    return { ...prepared, credential: checkCredential(name, credential, isServer) }
+    return { provider, target, forwarded, credential: checkCredential(name, credential, isServer) }
   }
 
   /** The same call with the server's credential looked up once more. */

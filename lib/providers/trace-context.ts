@@ -65,7 +65,7 @@ export function dispatchTraced (
   dispatch: (headers: UpstreamRequest['headers']) => void
 ): void {
   if (trace === NO_TRACE) return dispatch(headers)
-  if (!requests.hasSubscribers) return dispatch({ ...trace, ...headers })
+  if (!requests.hasSubscribers) return dispatch(Object.assign({}, trace, headers))
   // Subscribed last, so that it runs after every tracer.
   const add = (message: unknown) => addMissing((message as { request: CreatedRequest }).request, trace)
   requests.subscribe(add)

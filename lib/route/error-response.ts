@@ -14,9 +14,9 @@ function errorEnvelope (status: number, { message, type, param, code }: ErrorDet
 function callErrorBody (error: CallError, provider: string | undefined): ErrorResponse {
   const status = error.statusCode
   const body = error instanceof ProviderError
-    ? errorEnvelope(status, { ...error.details, code: codeOf(error) })
+    ? errorEnvelope(status, Object.assign({}, error.details, { code: codeOf(error) }))
     : errorEnvelope(status, error)
-  return provider === undefined ? body : { ...body, provider }
+  return provider === undefined ? body : { error: body.error, provider }
 }
 
 /** What the response says about the outcome: the `code` of the error. */

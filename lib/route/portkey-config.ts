@@ -22,7 +22,7 @@ export function mergePortkeyConfig (headers: IncomingHttpHeaders): MergedHeaders
   const merged = isObject(config) ? toHeaders(config) : undefined
   const problem = problemOf(text, config, merged)
   if (problem !== undefined) return { headers, problem: invalidHeader(CONFIG, problem) }
-  return { headers: { ...headers, ...merged } }
+  return { headers: Object.assign({}, headers, merged) }
 }
 
 function parseJson (text: string): unknown {

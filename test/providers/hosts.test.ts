@@ -10,6 +10,7 @@ import { keyFile, PEM } from '../fixtures/vertex.js'
 import { buildWithoutPauses, cancel } from '../support/app.js'
 import { hostileParts, hostileUrls } from '../support/hostile.js'
 import { catchAll } from '../support/internet.js'
+import { thrown } from '../support/provider.js'
 
 /* Which host a call may reach, over every way to name one. The expectations follow the promise, not the code. */
 
@@ -306,4 +307,26 @@ t.test('a URL that leads elsewhere than its base is never requested', async t =>
   for (const path of ['@evil.example/x', '.evil.example/x', ':99999999/x', '/v1/../admin', '/v1/a b', '/v1/#x']) {
     t.throws(() => checkUrl(base, path), { code: 'internal_error' }, path)
   }
+})
+
+t.test('a path passes if and only if a parser of URLs leaves it as it is', async t => {
+  const origin = 'https://api.example.com'
+  const parsers = (path: string): boolean => {
+    const url = URL.canParse(origin + path) ? new URL(origin + path) : undefined
+    return url?.origin === origin && url.pathname + url.search === path
+  }
+  const passes = (path: string) => thrown(() => checkUrl({ origin, path: '' }, path)) === undefined
+  const piece = fc.oneof(
+    fc.constantFrom(
+      '/', '.', '..', '/.', '/..', '/./', '/../', '%2e', '/%2E', '/.%2e', '//', '?', '#', '@', ':', '\\', ' ', '\t', '\n',
+      '%', '%2f', '%zz', '|', '^', '[', ']', '"', '<', '`', '{', '\'', 'é', '\u{1f600}', '\ud800', 'a', 'v1', '/v1/x'
+    ),
+    fc.string({ maxLength: 3 }),
+    fc.webPath()
+  )
+  fc.assert(fc.property(fc.array(piece, { maxLength: 6 }), pieces => {
+    const path = pieces.join('')
+    return passes(path) === parsers(path) && passes(`/${path}`) === parsers(`/${path}`)
+  }), { numRuns: 20_000 })
+  t.ok(passes('/v1beta/batches/a:cancel?api-version=2024-10-21&x=/y'))
 })
