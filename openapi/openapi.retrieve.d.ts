@@ -180,7 +180,7 @@ export interface operations {
                 "x-portkey-provider": "openai" | "groq" | "deepinfra" | "parasail" | "cerebras" | "moonshot" | "dashscope" | "zhipu" | "siliconflow" | "morph" | "voyage" | "nebius" | "qianfan" | "azure-openai" | "azure-ai" | "anthropic" | "claude-platform-aws" | "bedrock" | "bedrock-openai" | "vertex-ai" | "google" | "mistral-ai" | "together-ai" | "cohere" | "x-ai" | "novita-ai" | "ppio" | "digitalocean" | "watsonx" | "databricks";
                 /** @description `wait=N` delays the response until the batch is terminal, for at most N seconds (RFC 7240). Other preferences are ignored. */
                 prefer?: string;
-                /** @description A flat JSON object that combines several of these headers: key `k` stands for the header `x-portkey-k`, and `api_key` for `Authorization`. It takes precedence over the headers. Example: `{"provider":"openai","request_timeout":10000}`. */
+                /** @description A flat JSON object that combines several of these headers: key `k` stands for the header `x-portkey-k`, and `api_key` for `Authorization`. It takes precedence over the headers. A config with a single target stands for that target. Example: `{"provider":"openai","request_timeout":10000}`. */
                 "x-portkey-config"?: string;
                 /** @description How long the client waits for the response, in milliseconds; 0 means as long as the server allows. When the time is up, only the response ends: a cancel in progress continues. */
                 "x-portkey-request-timeout"?: string;
@@ -711,7 +711,7 @@ export interface operations {
                 "x-portkey-provider": "openai" | "groq" | "deepinfra" | "parasail" | "cerebras" | "moonshot" | "dashscope" | "zhipu" | "siliconflow" | "morph" | "voyage" | "nebius" | "qianfan" | "azure-openai" | "azure-ai" | "anthropic" | "claude-platform-aws" | "bedrock" | "bedrock-openai" | "vertex-ai" | "google" | "mistral-ai" | "together-ai" | "cohere" | "x-ai" | "novita-ai" | "ppio" | "digitalocean" | "watsonx" | "databricks";
                 /** @description `wait=N` delays the response until the batch is terminal, for at most N seconds (RFC 7240). Other preferences are ignored. */
                 prefer?: string;
-                /** @description A flat JSON object that combines several of these headers: key `k` stands for the header `x-portkey-k`, and `api_key` for `Authorization`. It takes precedence over the headers. Example: `{"provider":"openai","request_timeout":10000}`. */
+                /** @description A flat JSON object that combines several of these headers: key `k` stands for the header `x-portkey-k`, and `api_key` for `Authorization`. It takes precedence over the headers. A config with a single target stands for that target. Example: `{"provider":"openai","request_timeout":10000}`. */
                 "x-portkey-config"?: string;
                 /** @description How long the client waits for the response, in milliseconds; 0 means as long as the server allows. When the time is up, only the response ends: a cancel in progress continues. */
                 "x-portkey-request-timeout"?: string;

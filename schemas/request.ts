@@ -25,7 +25,8 @@ export type BatchParams = Static<typeof BatchParams>
 export const RequestHeaders = {
   'x-portkey-config': Type.String({
     description: 'A flat JSON object that combines several of these headers: key `k` stands for the header ' +
-      '`x-portkey-k`, and `api_key` for `Authorization`. It takes precedence over the headers. ' +
+      '`x-portkey-k`, and `api_key` for `Authorization`. It takes precedence over the headers. A config with a ' +
+      'single target stands for that target. ' +
       'Example: `{"provider":"openai","request_timeout":10000}`.'
   }),
   'x-portkey-request-timeout': Type.String({

@@ -11,17 +11,20 @@ export interface MergedHeaders {
   readonly problem?: BatchCancelError
 }
 
+type Config = Readonly<Record<string, unknown>>
+
 /**
  * Merges `x-portkey-config` into the headers of a request: key `k` stands for the header `x-portkey-k`, `api_key` for
- * `Authorization`. The config takes precedence. Source: the config schema of Portkey's gateway 1.15.2.
+ * `Authorization`. The config takes precedence; one with a single target stands for that target. Source: the config
+ * schema of Portkey's gateway 1.15.2.
  */
 export function mergePortkeyConfig (headers: IncomingHttpHeaders): MergedHeaders {
   const text = headerOf(headers, CONFIG)
   if (text === undefined) return { headers }
   const config = parseJson(text)
-  const merged = isObject(config) ? toHeaders(config) : undefined
-  const problem = problemOf(text, config, merged)
-  if (problem !== undefined) return { headers, problem: invalidHeader(CONFIG, problem) }
+  const target = isObject(config) ? onlyTarget(config) : undefined
+  const merged = target && toHeaders(target)
+  if (merged === undefined) return { headers, problem: invalidHeader(CONFIG, problemOf(text, config, target)) }
   return { headers: Object.assign({}, headers, merged) }
 }
 
@@ -33,16 +36,31 @@ function parseJson (text: string): unknown {
   }
 }
 
-function problemOf (text: string, config: unknown, merged: Record<string, string> | undefined): string | undefined {
+function problemOf (text: string, config: unknown, target: Config | undefined): string {
   if (text.startsWith('pc-')) return 'names a config in Portkey\'s cloud. Send the config itself, as JSON.'
   if (!isObject(config)) return 'must be a JSON object.'
-  if (merged === undefined) return 'contains a value that cannot be written as a header.'
-  const { strategy, targets } = config
-  const isSingle = strategy === undefined || strategy === null ||
-    (isObject(strategy) && (strategy['mode'] ?? 'single') === 'single')
-  if (targets === undefined && isSingle) return undefined
-  return 'must not have targets or a strategy: a cancel goes to the one provider that holds the batch.'
+  if (target !== undefined) return 'contains a value that cannot be written as a header.'
+  return 'must have one target at most, and no strategy without it: a cancel goes to the one provider that holds the ' +
+    'batch.'
 }
+
+/** The strategies that lead to the target if there is only one. */
+const LEADS_TO_TARGET: ReadonlySet<unknown> = new Set(['single', 'fallback', 'loadbalance'])
+
+/** A config without targets, or the only target of one; `undefined` if there is a choice to make. */
+function onlyTarget (config: Config): Config | undefined {
+  const { strategy, targets } = config
+  const mode = isObject(strategy) ? strategy['mode'] ?? 'single' : strategy ?? 'single'
+  if (targets === undefined || targets === null) return mode === 'single' ? config : undefined
+  const [target, ...others] = Array.isArray(targets) ? targets as unknown[] : []
+  if (!LEADS_TO_TARGET.has(mode) || !isObject(target) || others.length > 0) return undefined
+  return onlyTarget(Object.fromEntries([...inheritedBy(config), ...Object.entries(target)]))
+}
+
+/** The only keys that a target takes over from the config around it, and no credential. */
+const INHERITED: ReadonlySet<string> = new Set(['custom-host', 'forward-headers', 'request-timeout'])
+
+const inheritedBy = (config: Config) => Object.entries(config).filter(([key]) => INHERITED.has(kebabCase(key)))
 
 /** Portkey writes keys in snake_case; its SDKs take camelCase as well. */
 const kebabCase = (key: string) => key.replace(/[A-Z]/g, letter => `_${letter}`).replaceAll('_', '-').toLowerCase()
@@ -55,7 +73,7 @@ const ALIASES: Readonly<Record<string, string>> = {
 }
 
 /** The headers that a config stands for; `undefined` if a value cannot be written. */
-function toHeaders (config: Record<string, unknown>): Record<string, string> | undefined {
+function toHeaders (config: Config): Record<string, string> | undefined {
   try {
     return Object.fromEntries(Object.entries(config).flatMap(([key, value]) => toHeader(key, value)))
   } catch {

@@ -140,7 +140,13 @@ t.test('5. a cancel is never spread', async t => {
   for (const config of [
     { strategy: { mode: 'loadbalance' }, targets: [{ provider: 'openai' }, { provider: 'cohere' }] },
     { strategy: { mode: 'fallback' } },
-    { targets: [{ provider: 'openai', api_key: 'k' }] }
+    { strategy: 'fallback' },
+    { strategy: { mode: 'conditional' }, targets: [{ name: 'a', provider: 'openai', api_key: 'k' }] },
+    { targets: [{ provider: 'openai', api_key: 'k' }, { provider: 'openai', api_key: 'l' }] },
+    { targets: [] },
+    { targets: ['openai'] },
+    { targets: { provider: 'openai' } },
+    { targets: [{ strategy: { mode: 'fallback' }, targets: [{ provider: 'openai' }, { provider: 'cohere' }] }] }
   ]) {
     t.match(
       (await cancel(app, { headers: { ...OPENAI, 'x-portkey-config': JSON.stringify(config) } })).json(),
@@ -148,6 +154,55 @@ t.test('5. a cancel is never spread', async t => {
     )
   }
   t.strictSame(upstream.requests, [])
+})
+
+t.test('a config with a single target is that target', async t => {
+  const target = { provider: 'openai', api_key: 'sk-target', openai_project: 'p' }
+  const sent = { authorization: 'Bearer sk-target', 'openai-project': 'p' }
+  for (const { what, config, headers } of [
+    { what: 'without a strategy', config: { targets: [target] }, headers: sent },
+    { what: 'single', config: { strategy: { mode: 'single' }, targets: [target] }, headers: sent },
+    { what: 'fallback', config: { strategy: { mode: 'fallback' }, targets: [target] }, headers: sent },
+    {
+      what: 'loadbalance, within another one, beside null',
+      config: { targets: [{ strategy: { mode: 'loadbalance' }, targets: [{ ...target, weight: 1, targets: null }] }] },
+      headers: sent
+    },
+    {
+      what: 'with what it inherits, and no key of the config around it',
+      config: {
+        provider: 'cohere',
+        api_key: 'sk-outer',
+        openai_organization: 'outer',
+        forwardHeaders: ['x-team'],
+        targets: [{ provider: 'openai' }]
+      },
+      headers: { authorization: 'Bearer sk', 'x-team': 'blue', 'openai-organization': undefined }
+    },
+    {
+      what: 'its own value comes first',
+      config: { forward_headers: ['x-team'], targets: [{ ...target, forwardHeaders: ['x-tenant'] }] },
+      headers: { ...sent, 'x-team': undefined, 'x-tenant': 'a' }
+    },
+    {
+      what: 'a key that JSON has and objects have not',
+      config: JSON.parse('{"targets":[{"__proto__":{"targets":[]},"provider":"openai","api_key":"sk-target"}]}') as object,
+      headers: { authorization: 'Bearer sk-target' }
+    }
+  ]) {
+    const { app, upstream } = await start(t, () => ({ body: BATCH }))
+    const response = await cancel(app, {
+      headers: {
+        authorization: 'Bearer sk',
+        'x-team': 'blue',
+        'x-tenant': 'a',
+        'x-portkey-config': JSON.stringify(config)
+      }
+    })
+    t.match(response, { statusCode: 200, headers: { 'x-portkey-provider': 'openai' } }, what)
+    t.strictSame(violations(response), [], what)
+    t.match(upstream.requests.map(request => request.headers), [headers], what)
+  }
 })
 
 t.test('6. time covers the body', async t => {

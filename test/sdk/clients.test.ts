@@ -354,3 +354,17 @@ for (const name of CLIENT_NAMES) {
     t.strictSame([...new Set(statuses)], ['cancelling', 'cancelled'])
   })
 }
+
+t.test('a config with one target, as Portkey\'s client sends it', async t => {
+  const upstream = await startUpstream(t, () => ({ body: batch({}) }))
+  const app = await build(t, {
+    forward: forwardToProviders({ providers: { openai: openai({ baseUrl: `${upstream.url}/v1` }) } })
+  })
+  const client = new Portkey({
+    apiKey: 'key',
+    baseURL: `${await app.listen({ host: '127.0.0.1', port: 0 })}/v1`,
+    config: { strategy: { mode: 'fallback' }, targets: [{ provider: 'openai', api_key: 'sk-target' }] }
+  })
+  t.match(await client.batches.cancel('batch_1'), { id: 'batch_1', status: 'cancelling' })
+  t.match(upstream.requests.map(request => request.headers), [{ authorization: 'Bearer sk-target' }])
+})
