@@ -3,10 +3,17 @@ import type { Base } from './provider.js'
 
 /** Where an API starts, by its URL; `undefined` if the URL has a part that a base URL must not have. */
 export function parseBase (url: string): Base | undefined {
-  if (/[?#@\\]/.test(url) || !URL.canParse(url)) return undefined
-  const { protocol, origin, pathname } = new URL(url)
-  if (protocol !== 'https:' && protocol !== 'http:') return undefined
-  return { origin, path: withoutEndingSlashes(pathname) }
+  const parsed = /[?#@\\]/.test(url) ? undefined : parseUrl(url)
+  if (parsed?.protocol !== 'https:' && parsed?.protocol !== 'http:') return undefined
+  return { origin: parsed.origin, path: withoutEndingSlashes(parsed.pathname) }
+}
+
+function parseUrl (url: string): URL | undefined {
+  try {
+    return new URL(url)
+  } catch {
+    return undefined
+  }
 }
 
 /** A loop, since a regular expression takes quadratic time for many slashes elsewhere in the path. */
@@ -48,6 +55,6 @@ export function checkUrl ({ origin }: Base, path: string): void {
 }
 
 function isKept (origin: string, path: string): boolean {
-  const url = URL.canParse(origin + path) ? new URL(origin + path) : undefined
+  const url = parseUrl(origin + path)
   return url?.origin === origin && url.pathname + url.search === path
 }
