@@ -64,16 +64,19 @@ export async function runMain (t: Test, env: NodeJS.ProcessEnv = {}, args: reado
   return { exitCode, app, stdout, stderr }
 }
 
-/** Runs the program as `npm start` does, but from its source. */
-export const start = (t: Test, env: Record<string, string> = {}, args: readonly string[] = []): Program =>
-  run(t, process.execPath, [START, ...args], { ...process.env, PORT: '0', ...env })
+/** A cache of compiled code would blur the coverage. */
+const ENV: NodeJS.ProcessEnv = { ...process.env, PORT: '0', NODE_DISABLE_COMPILE_CACHE: '1' }
+
+/** Runs the program as `npm start` does, but from its source, and without a compile cache unless `env` says so. */
+export const start = (t: Test, env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Program =>
+  run(t, process.execPath, [START, ...args], { ...ENV, ...env })
 
 /** The same in a shell that passes no signal on, whatever shell it is. */
 export const startInShell = (t: Test, env: Record<string, string>): Program => run(
   t,
   'sh',
   ['-c', '"$0" "$@"; exit $?', process.execPath, START],
-  { ...process.env, PORT: '0', ...env }
+  { ...ENV, ...env }
 )
 
 /** Waits until the program has printed its last line, and returns the origin it listens on. */

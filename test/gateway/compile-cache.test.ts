@@ -1,0 +1,14 @@
+import { readdirSync } from 'node:fs'
+import module from 'node:module'
+import t from 'tap'
+import { WITHOUT_COVERAGE } from '../support/program.js'
+import { originFrom, start } from './program.js'
+
+t.test('the code of a start is kept compiled for the next one, where Node.js can', async t => {
+  const directory = t.testdir()
+  const { child, ended, ...program } = start(t, { ...WITHOUT_COVERAGE, TMPDIR: directory, NODE_DISABLE_COMPILE_CACHE: undefined })
+  await originFrom({ child, ended, ...program })
+  child.kill('SIGTERM')
+  t.equal(await ended, 0)
+  t.strictSame(readdirSync(directory), 'enableCompileCache' in module ? ['node-compile-cache'] : [])
+})
