@@ -1,9 +1,7 @@
 #!/usr/bin/env node
 import module from 'node:module'
+import { keepCompiledCode, type CompileCache } from './compile-cache.js'
 
-/** Node.js 20 has none. */
-const { enableCompileCache } = module as { enableCompileCache?: () => unknown }
-
-// A later start takes the compiled code from the cache. Everything else is loaded after this, unlike a static import.
-enableCompileCache?.()
+keepCompiledCode(module as CompileCache)
+// Loaded after it, unlike a static import.
 await import('./run.js')

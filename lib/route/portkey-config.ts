@@ -50,11 +50,17 @@ const LEADS_TO_TARGET: ReadonlySet<unknown> = new Set(['single', 'fallback', 'lo
 /** A config without targets, or the only target of one; `undefined` if there is a choice to make. */
 function onlyTarget (config: Config): Config | undefined {
   const { strategy, targets } = config
-  const mode = isObject(strategy) ? strategy['mode'] ?? 'single' : strategy ?? 'single'
+  const mode = modeOf(strategy)
   if (targets === undefined || targets === null) return mode === 'single' ? config : undefined
   const [target, ...others] = Array.isArray(targets) ? targets as unknown[] : []
   if (!LEADS_TO_TARGET.has(mode) || !isObject(target) || others.length > 0) return undefined
   return onlyTarget(Object.fromEntries([...inheritedBy(config), ...Object.entries(target)]))
+}
+
+/** `undefined` if it is not a strategy. */
+function modeOf (strategy: unknown): unknown {
+  const given = strategy ?? {}
+  return isObject(given) ? given['mode'] ?? 'single' : undefined
 }
 
 /** The only keys that a target takes over from the config around it, and no credential. */

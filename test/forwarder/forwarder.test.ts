@@ -273,7 +273,7 @@ t.test('whatever a forwarder throws, the response satisfies the document', async
     ['a string for an error', error({ status: 403, error: { error: 'No.' } }), 403, { message: 'No.' }],
     ['an object that is no Error', { status: 403 }, 403, { message: 'The forwarder gave no reason.' }],
     ['a 5xx', error({ status: 500 }), 500, { message: 'Words', code: 'upstream_error', type: 'server_error' }],
-    ['a status that is none', error({ status: 200 }), 500, { message: 'Internal error', code: 'internal_error' }],
+    ['a status of a success', error({ status: 200 }), 500, { message: 'Internal error', code: 'internal_error' }],
     ['a status out of range', error({ status: 999, statusCode: 403 }), 403, {}],
     ['headers that are none', error({ status: 403, headers: 'x' }), 403, {}],
     ['a reset', error({ code: 'ECONNRESET' }), 502, { code: 'upstream_unreachable' }],

@@ -1,8 +1,16 @@
 import { readdirSync } from 'node:fs'
 import module from 'node:module'
 import t from 'tap'
+import { keepCompiledCode } from '../../gateway/compile-cache.js'
 import { WITHOUT_COVERAGE } from '../support/program.js'
 import { originFrom, start } from './program.js'
+
+t.test('a Node.js without a compile cache', async t => {
+  let calls = 0
+  keepCompiledCode({})
+  keepCompiledCode({ enableCompileCache: () => calls++ })
+  t.equal(calls, 1)
+})
 
 t.test('the code of a start is kept compiled for the next one, where Node.js can', async t => {
   const directory = t.testdir()

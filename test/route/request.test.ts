@@ -144,7 +144,7 @@ t.test('what is wrong with a call is reported before anything is sent', async t 
       error: { code: 'invalid_batch_id' }
     },
     {
-      what: 'a time-out that is none',
+      what: 'a time-out that is not a number',
       request: { headers: { ...named, 'x-portkey-request-timeout': 'abc' } },
       status: 400,
       error: { code: 'invalid_header', param: 'x-portkey-request-timeout' }
@@ -258,7 +258,7 @@ t.test('what is wrong with a call is reported before anything is sent', async t 
       error: { code: errorCodes.FST_ERR_CTP_BODY_TOO_LARGE().code }
     },
     {
-      what: 'a content type that is none',
+      what: 'an invalid content type',
       request: { headers: { ...named, 'content-type': 'garbage' }, payload: '{}' },
       status: 415,
       error: { code: errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE().code }
@@ -291,7 +291,7 @@ t.test('x-portkey-config', async t => {
     'a config of the cloud': 'pc-abc',
     targets: { provider: 'openai', targets: [] },
     'another strategy': { provider: 'openai', strategy: { mode: 'fallback' } },
-    'a strategy that is none': { provider: 'openai', strategy: 'single' }
+    'a strategy that is not an object': { provider: 'openai', strategy: 'single' }
   })) {
     for (const headers of [{}, named]) {
       const response = await withConfig(config, headers)
