@@ -367,7 +367,8 @@ const BROKEN: readonly BrokenForwarder[] = [
       }
     },
     errors: {
-      concurrent: /^cancel (threw a 409|returned another batch) /
+      concurrent: new RegExp('^cancel (threw a 409 .+To fix it, keep no state of a call outside of it|' +
+        'returned another batch .+To fix it, let cancel return the batch with the id of the call)\\.$')
     }
   },
   {
