@@ -40,8 +40,8 @@ function problemOf (text: string, config: unknown, target: Config | undefined): 
   if (text.startsWith('pc-')) return 'names a config in Portkey\'s cloud. Send the config itself, as JSON.'
   if (!isObject(config)) return 'must be a JSON object.'
   if (target !== undefined) return 'contains a value that cannot be written as a header.'
-  return 'must have one target at most, and no strategy without it: a cancel goes to the one provider that holds the ' +
-    'batch.'
+  return 'must have at most one target, and no strategy without a target: a cancel goes to the one provider that ' +
+    'holds the batch.'
 }
 
 /** The strategies that lead to the target if there is only one. */
