@@ -236,10 +236,7 @@ export const CANCEL_ERRORS = byStatus({
     invalid_media_type: failure({ message: 'Unsupported Media Type', code: 'FST_ERR_CTP_INVALID_MEDIA_TYPE' })
   },
   502: {
-    unreachable: openaiServerFailure(
-      'upstream_unreachable',
-      `The provider could not be reached, ${OUTCOME_UNKNOWN}`
-    ),
+    unreachable: openaiServerFailure('upstream_unreachable', `The provider could not be reached, ${OUTCOME_UNKNOWN}`),
     invalid_response: openaiServerFailure(
       'upstream_invalid_response',
       `The provider returned a response that is not a batch, ${OUTCOME_UNKNOWN}`

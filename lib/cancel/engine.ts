@@ -1,6 +1,4 @@
-import {
-  BatchCancelError, FST_BATCH_CANCEL_CLOSED, ProviderError, timedOut, type ErrorCode
-} from '../errors.js'
+import { BatchCancelError, FST_BATCH_CANCEL_CLOSED, ProviderError, timedOut, type ErrorCode } from '../errors.js'
 import { onAbort } from '../on-abort.js'
 import { checkForwarder, type CheckedBatch } from '../forwarder/check-forwarder.js'
 import { createCall, endCall } from '../forwarder/lifetime.js'

@@ -58,7 +58,7 @@ export const ANTHROPIC_SENDS = {
 /** How a message batch is read. */
 export const MESSAGE_BATCH: MappedBatch = {
   status: ({ type, ...batch }) => type === 'message_batch' ? statusOf(batch) : undefined,
-  fields: (batch, { status, batchId }) => ({
+  fields: (batch, { status, batchId }) => Object.assign({
     endpoint: '/v1/messages',
     // Every batch expires a day after it was created.
     completion_window: '24h',
@@ -69,9 +69,8 @@ export const MESSAGE_BATCH: MappedBatch = {
     in_progress_at: unixSeconds(batch['created_at']),
     expires_at: unixSeconds(batch['expires_at']),
     cancelling_at: unixSeconds(batch['cancel_initiated_at']),
-    ...endTimestamp(status, batch['ended_at']),
     request_counts: toRequestCounts(toCounts(batch['request_counts']))
-  })
+  }, endTimestamp(status, batch['ended_at']))
 }
 
 /** Anthropic's Message Batches. `apiKey` is sent as `x-api-key`. @throws FST_BATCH_CANCEL_INVALID_OPTION */

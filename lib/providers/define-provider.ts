@@ -38,12 +38,14 @@ export function defineProvider<O extends ProviderOptions = ProviderOptions, C = 
   const { name, factory = camelCase(name), options: rules = {}, conflict } = definition
   const path = `${factory}()`
   const allRules = { ...COMMON_RULES, ...mustHaveValues(rules) }
-  const common = commonParts(definition)
+  let common: ReturnType<typeof commonParts<O, C, P>> | undefined
 
   const createProvider: ProviderFactory<O, C> = (options = {} as O) => {
     checkOptions(path, options, allRules)
     const problem = conflict?.(options)
     if (problem !== undefined) throw invalidOption(`${optionName(path, ...problem.names)} ${problem.problem}`)
+    // At the first provider, since most apps have few of those that an import defines.
+    common ??= commonParts(definition)
     return { ...common, ...optionParts(definition, options) }
   }
   return refuseAsForwarder(createProvider, `is the factory ${path}, not a forwarder: ` +

@@ -40,16 +40,15 @@ export const google = defineProvider({
   status: ({ metadata }) => isObject(metadata) ? googleStatus(metadata['state']) : undefined,
   fields ({ metadata, response, error }, { status }) {
     const about = metadata as Record<string, unknown>
-    return {
+    return Object.assign({
       model: stringOrNull(about['model']),
       // The operation of a cancelled batch ends with an error, too.
       errors: status === 'cancelled' ? null : googleErrors(error),
       input_file_id: stringIn(about['inputConfig'], 'fileName') ?? '',
       output_file_id: stringIn(about['output'], 'responsesFile') ?? stringIn(response, 'responsesFile'),
       created_at: unixSeconds(about['createTime']) ?? 0,
-      ...endTimestamp(status, about['endTime']),
       request_counts: toCounts(about['batchStats'])
-    }
+    }, endTimestamp(status, about['endTime']))
   }
 })
 

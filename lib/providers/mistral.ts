@@ -29,7 +29,7 @@ export const mistral = defineProvider({
     CANCELLATION_REQUESTED: 'cancelling',
     CANCELLED: 'cancelled'
   },
-  fields: (job, { status }) => ({
+  fields: (job, { status }) => Object.assign({
     endpoint: stringOrNull(job['endpoint']) ?? '',
     model: stringOrNull(job['model']),
     // A job that succeeded lists the errors of its requests there, too.
@@ -39,9 +39,8 @@ export const mistral = defineProvider({
     error_file_id: stringOrNull(job['error_file']),
     created_at: unixSeconds(job['created_at']) ?? 0,
     in_progress_at: unixSeconds(job['started_at']),
-    ...endTimestamp(status, job['completed_at']),
     // `completed_requests` counts those that failed, too.
     request_counts: requestCounts(job['total_requests'], job['succeeded_requests'], job['failed_requests']),
     metadata: metadataOrNull(job['metadata'])
-  })
+  }, endTimestamp(status, job['completed_at']))
 })

@@ -57,7 +57,7 @@ function toBatch (
 ): Batch | undefined {
   const status = toStatus(object, statuses)
   if (status === undefined) return undefined
-  return completeBatch({
+  return completeBatch(Object.assign(toTimes(object), {
     id: batchId,
     endpoint: stringOrNull(object['endpoint']) ?? '',
     model: stringOrNull(object['model']),
@@ -67,13 +67,12 @@ function toBatch (
     status,
     output_file_id: stringOrNull(object['output_file_id']),
     error_file_id: stringOrNull(object['error_file_id']),
-    ...toTimes(object),
     created_at: unixSeconds(object['created_at']) ?? 0,
     request_counts: toCounts(object),
     usage: usageOrNull(object['usage']),
     metadata: metadataOrNull(object['metadata']),
     provider_batch: object
-  })
+  }))
 }
 
 const toTimes = (object: JsonObject) =>

@@ -29,7 +29,7 @@ export const together = defineProvider({
     CANCELLED: 'cancelled'
   },
   // It does not count requests: `progress` is a share of them, not a number.
-  fields: (job, { status }) => ({
+  fields: (job, { status }) => Object.assign({
     endpoint: stringOrNull(job['endpoint']) ?? '',
     model: stringOrNull(job['model_id']),
     errors: batchErrors(job['error']),
@@ -37,7 +37,6 @@ export const together = defineProvider({
     output_file_id: stringOrNull(job['output_file_id']),
     error_file_id: stringOrNull(job['error_file_id']),
     created_at: unixSeconds(job['created_at']) ?? 0,
-    expires_at: unixSeconds(job['job_deadline']),
-    ...endTimestamp(status, job['completed_at'])
-  })
+    expires_at: unixSeconds(job['job_deadline'])
+  }, endTimestamp(status, job['completed_at']))
 })

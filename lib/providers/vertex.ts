@@ -10,9 +10,7 @@ import type { OptionConflict, PlaceInput } from './definition.js'
 import { createTokens, type ServiceAccount } from './google-token.js'
 import { googleErrors, googleStatus } from './google.js'
 import { matching, resolvable } from './option-rules.js'
-import {
-  endTimestamp, isEmptyBody, metadataOrNull, parseCount, stringOrNull, unixSeconds
-} from './parse-fields.js'
+import { endTimestamp, isEmptyBody, metadataOrNull, parseCount, stringOrNull, unixSeconds } from './parse-fields.js'
 import type { ProviderOptions, Resolvable, SendRequest } from './provider.js'
 import { get, post } from './requests.js'
 
@@ -99,11 +97,7 @@ export function defineVertex ({ accessToken }: VertexParts) {
   return defineProvider({
     name: 'vertex-ai',
     factory: 'vertex',
-    source: {
-      package: '@google-cloud/aiplatform',
-      version: '6.11.0',
-      document: '@google/genai 2.32.0 for the requests'
-    },
+    source: { package: '@google-cloud/aiplatform', version: '6.11.0', document: '@google/genai 2.32.0 for the requests' },
     baseUrl: ({ region }) => `https://${HOSTS[region] ?? `${region}-aiplatform.googleapis.com`}/v1`,
     domains: [...Object.values(HOSTS), '*-aiplatform.googleapis.com'],
     auth,
@@ -133,7 +127,7 @@ export function defineVertex ({ accessToken }: VertexParts) {
     accepts: isEmptyBody,
     batchId: ({ name }) => name,
     status: ({ state }) => googleStatus(state),
-    fields: (job, { status }) => ({
+    fields: (job, { status }) => Object.assign({
       model: stringOrNull(job['model']),
       // A cancelled job carries an error that says so.
       errors: status === 'cancelled' ? null : googleErrors(job['error']),
@@ -141,10 +135,9 @@ export function defineVertex ({ accessToken }: VertexParts) {
       output_file_id: outputOf(job['outputInfo']),
       created_at: unixSeconds(job['createTime']) ?? 0,
       in_progress_at: unixSeconds(job['startTime']),
-      ...endTimestamp(status, job['endTime']),
       request_counts: toCounts(job['completionStats']),
       metadata: metadataOrNull(job['labels'])
-    })
+    }, endTimestamp(status, job['endTime']))
   })
 }
 
