@@ -11,7 +11,7 @@ import {
   FASTIFY_OPTIONS, readOptions, type BatchCancelRouteOptions, type FastifyBatchCancelOptions, type Settings
 } from './options.js'
 import { discardBody } from './route/discard-body.js'
-import { createHandlers, type BatchRoute } from './route/handler.js'
+import { createHandlers, STATE, type BatchRoute } from './route/handler.js'
 
 /** No body is needed, so little is read; a host may allow less. */
 const MAX_BODY_BYTES = 16 * 1024
@@ -68,6 +68,7 @@ function addRoutes (fastify: FastifyInstance, settings: Settings): void {
   fastify.addHook('preClose', async () => endWaits())
   fastify.addHook('onClose', settings.close)
 
+  fastify.decorateRequest(STATE, null)
   fastify.removeAllContentTypeParsers()
   fastify.addContentTypeParser('*', discardBody)
 

@@ -41,30 +41,79 @@ class Lifetime {
 
 const endOfCall = () => new DOMException('The call is over', 'AbortError')
 
-const lifetimes = new WeakMap<object, Lifetime>()
+/**
+ * A call that was created here. What belongs to it is private to it: in a `WeakMap` it would outlive the call until a
+ * major collection, with the request that it refers to.
+ */
+class OwnCall {
+  readonly batchId: string
+  readonly provider: string
+  readonly headers: BatchCall['headers']
+  readonly request: BatchCall['request']
+  readonly #lifetime = new Lifetime()
+  /** What one store keeps. */
+  #kept: { readonly store: object, readonly value: unknown } | undefined
+
+  constructor ({ batchId, provider, headers, request }: Omit<BatchCall, 'signal'>) {
+    this.batchId = batchId
+    this.provider = provider
+    this.headers = headers
+    this.request = request
+    Object.defineProperty(this, 'signal', SIGNAL)
+  }
+
+  static lifetimeOf (call: object): Lifetime | undefined {
+    return #lifetime in call ? call.#lifetime : undefined
+  }
+
+  /** What the store keeps for the call. */
+  static read (call: object, store: object): unknown {
+    return #kept in call && call.#kept?.store === store ? call.#kept.value : undefined
+  }
+
+  /** Keeps a value for the call; `false` if that is not possible, or another store keeps one. */
+  static keep (call: object, store: object, value: unknown): boolean {
+    if (!(#kept in call) || (call.#kept !== undefined && call.#kept.store !== store)) return false
+    call.#kept = { store, value }
+    return true
+  }
+}
 
 /** One descriptor for all calls: an object literal with a getter would get a hidden class of its own each time. */
 const SIGNAL: PropertyDescriptor & ThisType<object> = {
   // Enumerable and the call's own, so that `{ ...call }` has it.
   enumerable: true,
-  get () { return (lifetimes.get(this) as Lifetime).signal }
+  get () { return (OwnCall.lifetimeOf(this) as Lifetime).signal }
 }
 
 /** Creates a call; `endCall` ends it. */
-export function createCall ({ batchId, provider, headers, request }: Omit<BatchCall, 'signal'>): BatchCall {
-  const call = { batchId, provider, headers, request }
-  lifetimes.set(call, new Lifetime())
-  return Object.defineProperty(call, 'signal', SIGNAL) as typeof call & Pick<BatchCall, 'signal'>
-}
+export const createCall = (facts: Omit<BatchCall, 'signal'>): BatchCall =>
+  new OwnCall(facts) as OwnCall & Pick<BatchCall, 'signal'>
 
 /** Aborts the call's signal and calls its listeners. */
 export function endCall (call: BatchCall): void {
-  lifetimes.get(call)?.end()
+  OwnCall.lifetimeOf(call)?.end()
 }
 
 /** Calls the listener when the call is over, whatever created the call. Returns a function that unregisters it. */
 export function onCallEnd (call: BatchCall, listener: () => void): () => void {
-  const lifetime = lifetimes.get(call)
+  const lifetime = OwnCall.lifetimeOf(call)
   if (lifetime !== undefined) return lifetime.onEnd(listener)
   return onAbort(call.signal, listener)
+}
+
+/** Keeps one value for each call, by the very call: a copy of it may differ. */
+export interface CallStore<T> {
+  get (call: BatchCall): T | undefined
+  set (call: BatchCall, value: T): void
+}
+
+export function createCallStore<T extends object> (): CallStore<T> {
+  /** For calls that something else created, and for those that another store uses. */
+  const others = new WeakMap<BatchCall, T>()
+  const store: CallStore<T> = {
+    get: (call) => (OwnCall.read(call, store) as T | undefined) ?? others.get(call),
+    set (call, value) { if (!OwnCall.keep(call, store, value)) others.set(call, value) }
+  }
+  return store
 }

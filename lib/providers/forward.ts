@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { BatchCancelError } from '../errors.js'
 import { refuseAsForwarder } from '../forwarder/forwarder-option.js'
-import { onCallEnd } from '../forwarder/lifetime.js'
+import { createCallStore, onCallEnd } from '../forwarder/lifetime.js'
 import { tieShareKey } from '../forwarder/share-key.js'
 import type { Batch, BatchCall, BatchForwarder, BatchResult } from '../forwarder/types.js'
 import { TOKEN_TIMEOUT_MS } from '../limits.js'
@@ -47,8 +47,7 @@ export function createProviderForwarder (
     clientCredentials
   })
   const upstream = createUpstream({ dispatcher })
-  /** By the very call: a copy of it may differ. */
-  const resolvedCalls = new WeakMap<BatchCall, { readonly resolved: ResolvedCall, readonly at: number }>()
+  const resolvedCalls = createCallStore<{ readonly resolved: ResolvedCall, readonly at: number }>()
 
   function remember (call: BatchCall, resolved: ResolvedCall): ResolvedCall {
     resolvedCalls.set(call, { resolved, at: now() })

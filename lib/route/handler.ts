@@ -41,7 +41,10 @@ interface RequestState {
   started: boolean
 }
 
-type Request = FastifyRequest<BatchRoute>
+/** The property of a request that has its state; a decorator, since a `WeakMap` would keep it after the request. */
+export const STATE = Symbol('fastify-batch-cancel.state')
+
+type Request = FastifyRequest<BatchRoute> & { [STATE]?: RequestState | null }
 type Reply = FastifyReply<BatchRoute>
 
 /** The HTTP layer over the engine: how a request becomes a call, and its result a response. */
@@ -51,7 +54,6 @@ export function createHandlers (settings: RouteSettings) {
   const reader = createCallReader({ providers, defaultProvider, portkeyConfig })
   const checkedAllow = allow && ((call: BatchCall) => checkAllowed(allow, call))
   const notifyCancelled = onCancelled && ((result: EngineResult, log: CallLog) => notify(onCancelled, result, log))
-  const states = new WeakMap<object, RequestState>()
   const waits = new Set<() => void>()
   let closing = false
 
@@ -72,7 +74,7 @@ export function createHandlers (settings: RouteSettings) {
 
   function accept (operation: CallOperation, request: Request, resolved: ResolvedProvider): void {
     const trace = traceCall({ operation, provider: resolved.provider, batchId: request.params.id })
-    states.set(request, { resolved, trace, wait: undefined, started: false })
+    request[STATE] = { resolved, trace, wait: undefined, started: false }
     reader.check(resolved, request.params.id)
   }
 
@@ -82,7 +84,7 @@ export function createHandlers (settings: RouteSettings) {
     run: (call: EngineCall) => Promise<EngineResult>,
     notify?: (result: EngineResult, log: CallLog) => void
   ): Promise<FastifyReply> {
-    const state = states.get(request) as RequestState
+    const state = request[STATE] as RequestState
     const { provider, headers } = state.resolved
     const { repeated, maxAttempts } = clientRetries(headers)
     const limit = responseLimit(reply as FastifyReply, clientLimit(headers))
@@ -142,7 +144,7 @@ export function createHandlers (settings: RouteSettings) {
     request: FastifyRequest,
     reply: FastifyReply
   ): FastifyReply {
-    const state = states.get(request)
+    const state = (request as Request)[STATE] ?? undefined
     const provider = state?.resolved.provider
     const error = state?.started === true && isHandlerTimeout(thrown) ? TIMEOUTS[operation](thrown) : thrown
     const response = isCallError(error)
