@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { TypeCompiler, type TypeCheck } from '@sinclair/typebox/compiler'
-import { Nullish, RefTo, StringEnum } from './typebox.js'
+import { Nullish, RefTo, StringEnum, StringMap } from './typebox.js'
 
 /** The eight statuses of a batch. Source: OpenAI's OpenAPI document 2.3.0, schema `Batch`. */
 export const BATCH_STATUSES = [
@@ -51,9 +51,7 @@ const BatchUsage = Type.Object(
   { additionalProperties: true, description: 'Tokens used by the completed requests.' }
 )
 
-const BatchMetadata = Type.Record(Type.String(), Type.String(), {
-  description: 'Key-value pairs that the creator of the batch attached to it.'
-})
+const BatchMetadata = StringMap({ description: 'Key-value pairs that the creator of the batch attached to it.' })
 
 /**
  * OpenAI's batch object; unknown fields are allowed.

@@ -12,6 +12,20 @@ export function StringEnum<const T extends readonly string[]> (
   return Type.Unsafe<T[number]>({ [Kind]: ENUM, type: 'string', enum: [...values], ...options })
 }
 
+const MAP = 'fastify-batch-cancel/StringMap'
+
+TypeRegistry.Set(MAP, (_schema, value) => isStringMap(value))
+
+function isStringMap (value: unknown): value is Record<string, string> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  for (const key in value) if (typeof (value as Record<string, unknown>)[key] !== 'string') return false
+  return true
+}
+
+/** An object whose values are strings: `Type.Record` would match every key against a pattern in each check. */
+export const StringMap = (options: { description: string }): TUnsafe<Record<string, string>> =>
+  Type.Unsafe({ [Kind]: MAP, ...options, type: 'object', additionalProperties: Type.String() })
+
 export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 
 /** Absent or `null`, which is how providers say that a value is not available. */
