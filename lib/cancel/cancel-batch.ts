@@ -1,6 +1,6 @@
 import { completeBatch } from '../batch/complete-batch.js'
 import { unknownOutcome, type CallError } from '../errors.js'
-import type { CheckedResult } from '../forwarder/check-forwarder.js'
+import type { CheckedResult, NoBatch } from '../forwarder/check-forwarder.js'
 import { backoffMs, retryAfterMs } from './backoff.js'
 import { asAccepted, effectOn, notCancellable, type CancelledBatch } from './batch-state.js'
 import type { CancelOperation, Operation } from './operation.js'
@@ -33,7 +33,7 @@ const LAG_MS = 1000
  */
 export async function cancelBatch (operation: CancelOperation): Promise<CancelledBatch> {
   const outcome = await attemptCancel(operation)
-  if (outcome.kind === 'accepted') return await confirm(operation, outcome.result)
+  if (outcome.kind === 'accepted') return confirm(operation, outcome.result)
 
   // The response to an attempt that was given up still counts if it comes before the outcome is resolved.
   const deadline = operation.deadline.fork()
@@ -82,12 +82,15 @@ async function attemptCancel ({ forwarder, call, deadline, progress }: Operation
 }
 
 /** After acceptance the call ends with the batch, or with the 409 of a batch that ended first; never with a 5xx. */
-async function confirm (operation: Operation, result: CheckedResult): Promise<CancelledBatch> {
-  if (result.batch !== null) return asAccepted(result, 'provider', true)
+function confirm (operation: Operation, result: CheckedResult): CancelledBatch | Promise<CancelledBatch> {
+  return result.batch === null ? confirmByRead(operation, result) : asAccepted(result, 'provider', true)
+}
+
+async function confirmByRead (operation: Operation, { headers }: NoBatch): Promise<CancelledBatch> {
   const read = await readBatch(operation)
   if (typeof read !== 'string') return asAccepted(read, 'retrieved', true)
   const batch = completeBatch({ id: operation.call.batchId, status: 'cancelling' })
-  return { batch, json: JSON.stringify(batch), headers: result.headers, source: 'assumed', accepted: true }
+  return { batch, json: JSON.stringify(batch), headers, source: 'assumed', accepted: true }
 }
 
 /**

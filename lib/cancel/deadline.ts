@@ -3,11 +3,11 @@ import { setLimit, type Clock } from './clock.js'
 
 type StartTimer = Clock['setTimer']
 
-/** The end of the time in which one operation does its work. */
+/** The end of the time in which one operation does its work. It waits for one thing at a time. */
 export class Deadline {
   readonly #clock: Clock
   readonly #end: number
-  #timers: Set<() => void> | undefined
+  #stop = () => {}
   #cleared = false
 
   /** @param timeout milliseconds from now */
@@ -39,24 +39,14 @@ export class Deadline {
     return new Deadline(this.#clock, this.left())
   }
 
-  /** Stops all timers, those that would start later included: what waits for one never continues. */
+  /** Stops the timer, and each that would start later: what waits for one never continues. */
   clear (): void {
     this.#cleared = true
-    for (const stop of this.#timers ?? []) stop()
+    this.#stop()
   }
 
   #start (startTimer: StartTimer, ms: number, callback: () => void): () => void {
-    if (this.#cleared) return () => {}
-    const timers = this.#timers ??= new Set()
-    const cancelTimer = startTimer(ms, () => {
-      timers.delete(stop)
-      callback()
-    })
-    const stop = () => {
-      timers.delete(stop)
-      cancelTimer()
-    }
-    timers.add(stop)
-    return stop
+    if (!this.#cleared) this.#stop = startTimer(ms, callback)
+    return this.#stop
   }
 }

@@ -85,23 +85,16 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
   }
 
   /** Runs an operation for a caller, who may wait for less than the work or, for the end of the batch, longer. */
-  async function run (
+  function run (
     engineCall: EngineCall,
     work: (operation: CancelOperation) => Promise<CancelledBatch>,
     toResult: ToResult
   ): Promise<EngineResult> {
-    if (closed) throw new FST_BATCH_CANCEL_CLOSED()
+    if (closed) return Promise.reject(new FST_BATCH_CANCEL_CLOSED())
     const call = createCall(engineCall)
     const progress: Progress = { attempts: 0, reads: 0 }
     running++
-    const done = prepareAndWork(engineCall, call, progress, work)
-    try {
-      return await resultForCaller(engineCall, call, done, progress, toResult)
-    } finally {
-      // The work may go on after the caller's own limit.
-      const end = () => endOperation(call)
-      done.then(end, end)
-    }
+    return resultForCaller(engineCall, call, prepareAndWork(engineCall, call, progress, work), progress, toResult)
   }
 
   async function resultForCaller (
@@ -123,11 +116,16 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
     } catch (error) {
       if (!(error instanceof BatchCancelError || error instanceof ProviderError)) throw error
       throw toCallerError(error, call.headers, progress)
+    } finally {
+      // The work may go on after the caller's own limit.
+      const end = () => endOperation(call)
+      done.then(end, end)
     }
   }
 
   function isOverdueNow ({ provider }: BatchCall, batch: Batch): boolean {
-    return isOverdue(batch, forwarder.providers?.get(provider)?.cancellingTime, clock.date())
+    const cancellingTime = forwarder.providers?.get(provider)?.cancellingTime
+    return cancellingTime !== undefined && isOverdue(batch, cancellingTime, clock.date())
   }
 
   function endOperation (call: BatchCall): void {
