@@ -10,13 +10,18 @@ type Find<T> = (call: BatchCall) => T | undefined | Promise<T | undefined>
 export const isFunctionOption = <T>(option: Resolvable<T> | undefined): option is Find<T> =>
   typeof option === 'function'
 
-/** The headers and strings of a call that are secret: its credential, what was exchanged for it, forwarded values. */
-export const secretsOf = (
-  credential: unknown,
-  ...headers: ReadonlyArray<Readonly<Record<string, string>>>
-): string[] => (isObject(credential) ? Object.values(credential) : [credential])
-  .concat(...headers.map(values => Object.values(values)))
-  .filter(value => typeof value === 'string')
+/** The strings of a call that are secret: its credential, the headers that carry it, forwarded values. */
+export function secretsOf (...sources: readonly unknown[]): string[] {
+  const secrets: string[] = []
+  for (const source of sources) addStrings(secrets, source)
+  return secrets
+}
+
+function addStrings (strings: string[], source: unknown): void {
+  if (typeof source === 'string') strings.push(source)
+  if (!isObject(source)) return
+  for (const name in source) if (typeof source[name] === 'string') strings.push(source[name])
+}
 
 /** What is secret by itself in the headers that carry a credential. */
 export const sentSecretsOf = (headers: Readonly<Record<string, string>>): string[] =>

@@ -10,9 +10,9 @@ import { originTest, parseBase } from './hosts.js'
 import { COMMON_RULES, mustHaveValues } from './option-rules.js'
 import {
   ACCEPTED, UNRECOGNIZED, type Base, type LocateInput, type Provider, type ProviderOptions, type Resolvable,
-  type UpstreamRequest
+  type Target, type UpstreamRequest
 } from './provider.js'
-import { fillPath } from './requests.js'
+import { compilePath, type RequestTemplate } from './requests.js'
 
 /**
  * Defines a provider of your own, from data and pure functions. Returns its factory.
@@ -103,17 +103,25 @@ function ownOrigins<O, C, P> ({ baseUrl, domains }: ProviderDefinition<O, C, P>)
 function requestBuilder<O, C, P> (definition: ProviderDefinition<O, C, P>): Provider<C, P>['request'] {
   const { sends = {}, requestHeaders = {} } = definition
   const sent = Object.entries(sends)
+  const templates = { cancel: compileTemplate(definition.cancel), retrieve: compileTemplate(definition.retrieve) }
   return (action, target): UpstreamRequest => {
-    const template = definition[action]
-    const { method, path, headers, body } = typeof template === 'function' ? template(target) : template
+    const { fill, template: { method, headers, body } } = templates[action](target)
     const all: Record<string, string> = Object.assign({}, requestHeaders, headers)
     for (const [upstream, names] of sent) {
       const name = names.find(candidate => headerOf(target.headers, candidate) !== undefined)
       if (name !== undefined) all[upstream] = headerOf(target.headers, name) as string
     }
     const values = Object.assign({ id: target.batchId }, target.place)
-    return { method, path: target.base.path + fillPath(path, values), headers: all, body }
+    return { method, path: target.base.path + fill(values), headers: all, body }
   }
+}
+
+/** A template that does not depend on the call is compiled once. */
+function compileTemplate<P> (template: RequestTemplate | ((target: Target<P>) => RequestTemplate)) {
+  const compile = (template: RequestTemplate) => ({ template, fill: compilePath(template.path) })
+  if (typeof template === 'function') return (target: Target<P>) => compile(template(target))
+  const compiled = compile(template)
+  return () => compiled
 }
 
 function mappedRead (definition: MappedBatch): Provider['read'] {

@@ -77,7 +77,8 @@ export function createProviderForwarder (
     upstream(origin, { ...request, headers: { ...DEFAULT_HEADERS, ...request.headers } }, origin, afterTokenTimeout)
 
   async function send (action: Action, call: BatchCall): Promise<BatchResult> {
-    const { provider, target, credential, forwarded } = await current(call)
+    const resolved = current(call)
+    const { provider, target, credential, forwarded } = resolved instanceof Promise ? await resolved : resolved
     const { base: { origin }, place, batchId } = target
     const { method, path, headers: own, body } = provider.request(action, target)
     checkUrl(target.base, path)

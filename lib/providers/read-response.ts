@@ -82,10 +82,11 @@ function maskStrings (json: string, secrets: readonly string[]): string {
 }
 
 /** Headers that repeat no secret: nearly always the same object. */
-const withoutSecrets = (headers: IncomingHttpHeaders, secrets: readonly string[]): IncomingHttpHeaders =>
-  secrets.some(secret => Object.values(headers).some(value => value?.includes(secret)))
-    ? maskValues(headers, createMask(secrets.flatMap(secretsInValue)))
-    : headers
+function withoutSecrets (headers: IncomingHttpHeaders, secrets: readonly string[]): IncomingHttpHeaders {
+  const values = Object.values(headers)
+  const isClean = secrets.every(secret => values.every(value => value?.includes(secret) !== true))
+  return isClean ? headers : maskValues(headers, createMask(secrets.flatMap(secretsInValue)))
+}
 
 /**
  * In the provider's words; a body that is not JSON counts if it is plain text, and never a page. Some providers repeat

@@ -30,12 +30,21 @@ export const withHeaders = (template: RequestTemplate, headers: Readonly<Record<
   ({ ...template, headers: { ...template.headers, ...headers } })
 
 /**
- * Fills the parts in braces. Each value becomes one segment of the path, percent-encoded once.
+ * Returns a function that fills the parts in braces. Each value becomes one segment of the path, percent-encoded once.
  *
- * @example fillPath('/batches/{id}', { id: 'a/b' }) // '/batches/a%2Fb'
+ * @example compilePath('/batches/{id}')({ id: 'a/b' }) // '/batches/a%2Fb'
  */
-export const fillPath = (path: string, values: Readonly<Record<string, unknown>>): string =>
-  path.split(/[{}]/).map((part, index) => index % 2 === 0 ? part : segment(path, part, values[part])).join('')
+export function compilePath (path: string): (values: Readonly<Record<string, unknown>>) => string {
+  const parts = path.split(/[{}]/)
+  return values => {
+    let filled = ''
+    for (let index = 0; index < parts.length; index++) {
+      const part = parts[index] as string
+      filled += index % 2 === 0 ? part : segment(path, part, values[part])
+    }
+    return filled
+  }
+}
 
 function segment (path: string, name: string, value: unknown): string {
   if (typeof value !== 'string') throw internalError(`A provider has no value for '{${name}}' in ${path}.`)

@@ -11,8 +11,8 @@ const MAX_PREFER_LENGTH = 1024
 
 /** The whole seconds of the first `wait` in a `Prefer` header (RFC 7240); `undefined` without a usable one. */
 export function preferredWait (headers: IncomingHttpHeaders): number | undefined {
-  const prefer = headerOf(headers, 'prefer') ?? ''
-  if (prefer.length > MAX_PREFER_LENGTH) return undefined
+  const prefer = headerOf(headers, 'prefer')
+  if (prefer === undefined || prefer.length > MAX_PREFER_LENGTH) return undefined
   const wait = prefer.match(PREFERENCES)?.find(preference => WAIT.test(preference)) ?? ''
   const seconds = Number(SECONDS.exec(wait)?.[2])
   return seconds >= 1 ? seconds : undefined

@@ -5,7 +5,7 @@ import {
   SEGMENT_ID, stringOrNull, unixSeconds, withHeaders, type Batch, type ProviderDefinition, type ProviderOptions,
   type Target
 } from '../../lib/index.js'
-import { fillPath } from '../../lib/providers/requests.js'
+import { compilePath } from '../../lib/providers/requests.js'
 import { BEARER, UNREPORTED } from '../fixtures/fixture.js'
 import { batch, buildWithoutPauses, cancel } from '../support/app.js'
 import { batchIn, requestOf } from '../support/provider.js'
@@ -141,9 +141,9 @@ t.test('how long a cancel takes at most is one of the traits, for providers that
 })
 
 t.test('a path is filled with the id and the place, each as one segment', async t => {
-  t.equal(fillPath('/a/{id}/b/{region}?x={id}', { id: 'a/b', region: 'ü.' }), '/a/a%2Fb/b/%C3%BC.?x=a%2Fb')
-  t.throws(() => fillPath('/a/{id}', {}), { code: 'internal_error' })
-  t.throws(() => fillPath('/a/{id}', { id: 5 }), { code: 'internal_error' })
+  t.equal(compilePath('/a/{id}/b/{region}?x={id}')({ id: 'a/b', region: 'ü.' }), '/a/a%2Fb/b/%C3%BC.?x=a%2Fb')
+  t.throws(() => compilePath('/a/{id}')({}), { code: 'internal_error' })
+  t.throws(() => compilePath('/a/{id}')({ id: 5 }), { code: 'internal_error' })
   const { response, requests } = await callThrough(t, {
     ...ACME,
     place: () => ({ region: 'eu/1' }),
