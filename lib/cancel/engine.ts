@@ -107,7 +107,8 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
     const started = clock.now()
     try {
       let result = await forCaller(done, engineCall)
-      const waited = await waitUntilTerminal(engineCall, call, result, started)
+      const waiting = waitUntilTerminal(engineCall, call, result, started)
+      const waited = waiting && await waiting
       if (waited?.seen !== undefined) result = toResult(waited.seen, 'retrieved', result.accepted)
       const { batch, json, headers, source, accepted } = result
       const { attempts, reads } = progress
