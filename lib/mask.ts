@@ -31,15 +31,14 @@ export function createMask (values: Iterable<unknown>): Mask {
 
 /** A text as base64: alone, and within a longer text, without the characters that also depend on that. */
 function base64Forms (text: string): string[] {
-  const within = [0, 1, 2].map(offset => {
-    const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(text)])
-    return bytes.toString('base64').slice(Math.ceil(offset * 8 / 6), Math.floor(bytes.length * 8 / 6))
-  })
-  const forms = [Buffer.from(text).toString('base64'), ...within]
-  return [...forms, ...forms.map(toBase64Url)]
+  const bytes = Buffer.from(`\0\0${text}`)
+  return (['base64', 'base64url'] as const).flatMap(encoding =>
+    [bytes.toString(encoding, 2), ...[0, 1, 2].map(offset => base64Within(bytes.subarray(2 - offset), offset, encoding))])
 }
 
-const toBase64Url = (base64: string) => base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+/** @param offset how many of the bytes belong to the longer text */
+const base64Within = (bytes: Buffer, offset: number, encoding: 'base64' | 'base64url') =>
+  bytes.toString(encoding).slice(Math.ceil(offset * 8 / 6), Math.floor(bytes.length * 8 / 6))
 
 type Range = readonly [start: number, end: number]
 
