@@ -94,7 +94,13 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
     const call = createCall(engineCall)
     const progress: Progress = { attempts: 0, reads: 0 }
     running++
-    return resultForCaller(engineCall, call, prepareAndWork(engineCall, call, progress, work), progress, toResult)
+    const done = prepareAndWork(engineCall, call, progress, work)
+    const result = resultForCaller(engineCall, call, done, progress, toResult)
+    const end = () => endOperation(call)
+    // The work may go on after the caller's own limit, and a wait after the work.
+    const endAfterWork = () => { done.then(end, end) }
+    result.then(endAfterWork, endAfterWork)
+    return result
   }
 
   async function resultForCaller (
@@ -117,10 +123,6 @@ export function createEngine ({ forwarder, clock, timeout, maxWait }: EngineOpti
     } catch (error) {
       if (!(error instanceof BatchCancelError || error instanceof ProviderError)) throw error
       throw toCallerError(error, call.headers, progress)
-    } finally {
-      // The work may go on after the caller's own limit.
-      const end = () => endOperation(call)
-      done.then(end, end)
     }
   }
 
