@@ -10,13 +10,15 @@ import { FIXTURES, fixtureOf } from './fixtures/index.js'
 import { keyFile, PEM } from './fixtures/vertex.js'
 import { systemClock, type Clock } from '../lib/cancel/clock.js'
 import { BATCH, build, cancel, withClock } from './support/app.js'
+import { selectRows } from './support/covering.js'
 import { catchAll } from './support/internet.js'
-import { collectOutputs, LOG_LEVELS, setLogLevel, writtenForms, type Outputs } from './support/outputs.js'
+import { collectOutputs, LOG_LEVELS, setLogLevel, writtenForms } from './support/outputs.js'
 import { startUpstream, type Recorded, type UpstreamResponse } from './support/upstream.js'
 
 /*
  * A secret of its own in every place where one can stand, and a search of everything that comes out: responses, log
- * lines of every level, diagnostics messages, and errors with all that can be reached from them.
+ * lines of every level, diagnostics messages, and errors with all that can be reached from them. Each two of place, form
+ * and way to call meet; `npm run test:exhaustive` makes every call.
  */
 
 /** Time that passes a hundred times faster for timers: waits and pauses are short. */
@@ -122,40 +124,56 @@ const secretsOf = (requests: readonly Recorded[]) => requests.flatMap(({ headers
   .filter(name => name === 'authorization' || String(headers[name]).includes('s3cret'))
   .flatMap(name => secretParts(headers[name] ?? '')))
 
-/** Makes a call through the route and from code. */
-async function callBoth (app: FastifyInstance, forward: BatchForwarder, caller: Caller, outputs: Outputs) {
-  const { name, headers } = caller
-  const [batchId] = fixtureOf(name).ids.valid
-  // A client that retries by itself gets one attempt.
-  const once = { 'x-stainless-retry-count': '0' }
-  outputs.keepResponse(await cancel(app, { id: batchId, headers: { 'x-portkey-provider': name, ...headers, ...once } }))
-  const canceller = createBatchCanceller(withFastClock({ forward }))
-  await canceller.retrieve({ provider: name, batchId, headers, log: outputs.log }).then(outputs.keep, outputs.keep)
+/** A call of a caller, of which a provider repeats something. */
+interface RepeatedCall {
+  readonly caller: Caller
+  readonly what: string
+  readonly repeat: Repeat
+  readonly via: 'route' | 'code'
 }
+
+const callsOf = (caller: Caller): RepeatedCall[] => Object.entries(caller.isServer ? SERVER_REPEATS : REPEATS)
+  .flatMap(([what, repeat]) => (['route', 'code'] as const).map(via => ({ caller, what, repeat, via })))
+
+const selectCalls = (calls: readonly RepeatedCall[]) => selectRows(calls, {
+  strength: 2,
+  valuesOf: ({ caller, what, via }) => [caller, what, via],
+  kindOf: () => ''
+})
 
 t.test('what a provider repeats', async t => {
   const outputs = collectOutputs(t)
   const upstream = await startUpstream(t)
+  const forwardTo = (provider: Provider) =>
+    forwardToProviders({ providers: { [provider.name]: provider }, forwardHeaders: ['x-tenant-token'] })
   let calls = 0
-  for (const { name, credentials } of FIXTURES) {
+  for (const { name, credentials, ids: { valid: [batchId] } } of FIXTURES) {
     const found: string[] = []
     const secrets = new Set<string>()
-    for (const caller of callersOf(name, credentials)) {
-      const forward = forwardToProviders({
-        providers: { [name]: caller.provider(upstream.url) },
-        forwardHeaders: ['x-tenant-token']
-      })
-      const app = await build(t, withFastClock({ forward }), outputs.server)
-      for (const [what, repeat] of Object.entries(caller.isServer ? SERVER_REPEATS : REPEATS)) {
-        upstream.requests.length = 0
-        upstream.answer = request => repeat(secretsOf([request]), name)
-        setLogLevel(app, LOG_LEVELS[calls++ % LOG_LEVELS.length] as string)
-        await callBoth(app, forward, caller, outputs)
-        if (upstream.requests.length === 0) found.push(`${caller.server}, ${what}: nothing was sent`)
-        const sent = secretsOf(upstream.requests)
-        for (const secret of sent) secrets.add(secret)
-        found.push(...outputs.leaks(['s3cret', ...sent]).map(leak => `${caller.server}, ${what}: ${leak}`))
+    const forwarders = new Map<Caller, BatchForwarder>()
+    const apps = new Map<Caller, FastifyInstance>()
+    for (const { caller, what, repeat, via } of selectCalls(callersOf(name, credentials).flatMap(callsOf))) {
+      const forward = forwarders.get(caller) ?? forwardTo(caller.provider(upstream.url))
+      forwarders.set(caller, forward)
+      upstream.requests.length = 0
+      upstream.answer = request => repeat(secretsOf([request]), name)
+      if (via === 'route') {
+        const app = apps.get(caller) ?? await build(t, withFastClock({ forward }), outputs.server)
+        apps.set(caller, app)
+        setLogLevel(app, LOG_LEVELS[calls % LOG_LEVELS.length] as string)
+        // A client that retries by itself gets one attempt.
+        const headers = { 'x-portkey-provider': name, ...caller.headers, 'x-stainless-retry-count': '0' }
+        outputs.keepResponse(await cancel(app, { id: batchId, headers }))
+      } else {
+        const { retrieve } = createBatchCanceller(withFastClock({ forward }))
+        const call = { provider: name, batchId, headers: caller.headers, log: outputs.log }
+        await retrieve(call).then(outputs.keep, outputs.keep)
       }
+      calls++
+      if (upstream.requests.length === 0) found.push(`${caller.server}, ${what}: nothing was sent`)
+      const sent = secretsOf(upstream.requests)
+      for (const secret of sent) secrets.add(secret)
+      found.push(...outputs.leaks(['s3cret', ...sent]).map(leak => `${caller.server}, ${what}, ${via}: ${leak}`))
     }
     t.strictSame(found.slice(0, 5), [], `${name}: ${found.length} leaks of ${secrets.size} secrets`)
   }
@@ -281,26 +299,41 @@ const served = (provider: unknown): Options =>
 
 const idFor = (place: string) => ({ credentials: 'abcdefghij12', serviceAccount: '12' })[place] ?? 'batch_1'
 
+interface ThrowingCall {
+  readonly place: string
+  readonly what: string
+  readonly via: 'route' | 'cancel' | 'retrieve'
+}
+
+const THROWING_CALLS: readonly ThrowingCall[] = Object.keys(PLACES).flatMap(place => Object.keys(THROWN).flatMap(what =>
+  (['route', 'cancel', 'retrieve'] as const).map(via => ({ place, what, via }))))
+
 t.test('what a function throws', async t => {
   const outputs = collectOutputs(t)
   const { url } = await startUpstream(t, () => ({ body: BATCH }))
+  const calls = selectRows(THROWING_CALLS, {
+    strength: 2,
+    valuesOf: ({ place, what, via }) => [place, what, via],
+    kindOf: () => ''
+  })
   for (const [place, optionsFor] of Object.entries(PLACES)) {
     const found: string[] = []
     const isAtStart = place.startsWith('warm')
     const needles = [...isAtStart ? [] : ['cl1ent'], 's3cret', PEM.split('\n')[9] as string]
-    for (const [what, thrown] of Object.entries(THROWN)) {
-      const fail = () => { throw thrown() }
+    for (const { what, via } of calls.filter(call => call.place === place)) {
+      const fail = () => { throw THROWN[what]?.() }
       const options = optionsFor(fail, url)
-      const app = await build(t, withFastClock({ defaultProvider: 'p', ...options }), outputs.server)
-      if (isAtStart) await app.listen({ port: 0 })
-      const headers = { ...CLIENT_HEADERS, prefer: 'wait=1' }
-      outputs.keepResponse(await cancel(app, { id: idFor(place), headers }))
-      const canceller = createBatchCanceller(withFastClock({ forward: options.forward }))
-      const call = { provider: 'p', batchId: idFor(place), headers: CLIENT_HEADERS, log: outputs.log }
-      await canceller.cancel(call).then(outputs.keep, outputs.keep)
-      await canceller.retrieve(call).then(outputs.keep, outputs.keep)
-      await app.close()
-      found.push(...outputs.leaks(needles).map(leak => `${what}: ${leak}`))
+      if (via === 'route') {
+        const app = await build(t, withFastClock({ defaultProvider: 'p', ...options }), outputs.server)
+        if (isAtStart) await app.listen({ port: 0 })
+        outputs.keepResponse(await cancel(app, { id: idFor(place), headers: { ...CLIENT_HEADERS, prefer: 'wait=1' } }))
+        await app.close()
+      } else {
+        const canceller = createBatchCanceller(withFastClock({ forward: options.forward }))
+        const call = { provider: 'p', batchId: idFor(place), headers: CLIENT_HEADERS, log: outputs.log }
+        await canceller[via](call).then(outputs.keep, outputs.keep)
+      }
+      found.push(...outputs.leaks(needles).map(leak => `${what}, ${via}: ${leak}`))
     }
     t.strictSame(found.slice(0, 5), [], `${place}: ${found.length} leaks`)
   }

@@ -1,17 +1,19 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { builtIn, forwardToProviders, type Provider, type ProviderOptions } from '../../lib/index.js'
+import { builtIn, forwardToProviders, type Provider, type ProviderOptions, type Resolvable } from '../../lib/index.js'
 import { isUnsupported } from '../../lib/providers/provider.js'
 import type { Client, Credentials, Headers, Server, Wire } from '../fixtures/fixture.js'
 import { FIXTURES, fixtureOf } from '../fixtures/index.js'
 import { PEM } from '../fixtures/vertex.js'
 import { buildWithoutPauses, cancel } from '../support/app.js'
+import { selectRows } from '../support/covering.js'
 import { catchAll, type Internet } from '../support/internet.js'
 import type { Recorded } from '../support/upstream.js'
 
 /*
- * Whose secret goes to which host, over all that may choose either. The expectations follow the
- * promise, not the code. Whatever is a secret has `s3cret` in it, so that a leak of any is seen.
+ * Whose secret goes to which host, over all that may choose either. At every provider each two choices meet, both in a
+ * call that is sent and in one that is refused, if they can; `npm run test:exhaustive` makes every call. The expectations
+ * follow the promise, not the code. Whatever is a secret has `s3cret` in it, so that a leak of any is seen.
  */
 
 /** A provider behind every host, which shows this body. */
@@ -98,38 +100,48 @@ const HOSTS: readonly Host[] = [
   ['https://llm.example.com@evil.example/v1']
 ]
 
-interface Variation {
-  /** The operator's base URL, as an origin. */
-  readonly operator?: string
-  /** Headers that should change nothing. */
-  readonly extra?: Headers
-  /** Whether the operator lets `X-Team` be forwarded. */
-  readonly forwards?: boolean
+/** What the operator sets besides the server, with the origin that its base URL leads to. */
+interface Operator {
+  readonly origin?: string
+  readonly options?: ProviderOptions
+  readonly forwardHeaders?: readonly string[]
+}
+const NO_OPTIONS: Operator = {}
+
+interface Choices {
+  readonly authorizations?: readonly Authorization[]
+  readonly hosts?: readonly Host[]
+  readonly operators?: readonly Operator[]
   /** How a config spells its keys, if the client sends everything in one. */
-  readonly spelling?: Spelling
+  readonly spellings?: readonly Spelling[]
+  /** Headers that should change nothing. */
+  readonly extra?: (name: string) => Headers
 }
 
-interface Combination extends Variation {
+interface Combination {
   readonly name: string
   readonly server: string
   readonly client: Client
   readonly authorization: Authorization
   readonly host: Host
-}
-
-interface Choices extends Variation {
-  readonly authorizations?: readonly Authorization[]
-  readonly hosts?: readonly Host[]
+  readonly operator: Operator
+  readonly spelling?: Spelling | undefined
+  readonly extra?: Headers | undefined
 }
 
 /** All combinations of each provider with these. */
-const combine = (choices: Choices | ((name: string) => Choices) = {}): Combination[] => NAMES.flatMap(name => {
-  const { authorizations = AUTHORIZATIONS, hosts = HOSTS, ...variation } =
-    typeof choices === 'function' ? choices(name) : choices
-  const { servers, clients } = rowOf(name)
-  return Object.keys(servers).flatMap(server => clients.flatMap(client => authorizations.flatMap(authorization =>
-    hosts.map(host => ({ name, server, client, authorization, host, ...variation })))))
-})
+function combine (choices: Choices): Combination[] {
+  const {
+    authorizations = AUTHORIZATIONS, hosts = HOSTS, operators = [NO_OPTIONS], spellings = [undefined], extra
+  } = choices
+  return NAMES.flatMap(name => {
+    const { servers, clients } = rowOf(name)
+    const others = { name, extra: extra?.(name) }
+    return Object.keys(servers).flatMap(server => clients.flatMap(client =>
+      authorizations.flatMap(authorization => hosts.flatMap(host => operators.flatMap(operator =>
+        spellings.map(spelling => ({ ...others, server, client, authorization, host, operator, spelling })))))))
+  })
+}
 
 type Outcome =
   | { readonly to: string, readonly wire: Wire }
@@ -138,6 +150,7 @@ type Outcome =
 /** What is promised. */
 function promised (combination: Combination): Outcome {
   const { name, server, client, authorization: [, secret], host: [url, trustedOrigin], operator } = combination
+  const { origin } = operator
   const { own, served, accounts, authorized } = rowOf(name)
   const { isServer, wire: serverWire, decides, placed = client.place } = serverOf({ name, server })
   const refused = (...params: string[]): Outcome => ({ error: 'invalid_header', params })
@@ -150,12 +163,12 @@ function promised (combination: Combination): Outcome {
   // What an option of the server decides, no client decides otherwise.
   const others = decides?.filter(isSent) ?? []
   if (others.length > 0) return { error: 'provider_mismatch', params: others }
-  const lacking = isServer || decides !== undefined ? undefined : client.lacks?.(isCustom || operator !== undefined)
+  const lacking = isServer || decides !== undefined ? undefined : client.lacks?.(isCustom || origin !== undefined)
   if (lacking !== undefined) return refused(lacking)
   if (client.fault !== undefined) return refused(client.fault)
   const credential = isServer ? serverWire : client.wire ?? (secret === undefined ? undefined : authorized(secret))
   if (credential === undefined) return { error: 'missing_credentials', params: ['authorization'] }
-  const to = operator ?? (isServer || decides !== undefined ? served : own)
+  const to = origin ?? (isServer || decides !== undefined ? served : own)
   return { to: isCustom ? trustedOrigin as string : to, wire: { ...credential, ...!isServer && placed } }
 }
 
@@ -182,27 +195,49 @@ function asConfig (headers: Headers, spell: Spelling): Headers {
 }
 
 /** An app for each way in which a server may be set up, with every provider that can be set up so. */
-function serve (t: Test, server: string, more: ProviderOptions, forwardHeaders?: readonly string[]) {
+function serve (t: Test, server: string, { options = {}, forwardHeaders }: Operator) {
   const names = NAMES.filter(name => Object.hasOwn(rowOf(name).servers, server))
-  const providers = Object.fromEntries(names.map(name => [name, serverOf({ name, server }).make(more)]))
+  const providers = Object.fromEntries(names.map(name => [name, serverOf({ name, server }).make(options)]))
   const forward = forwardToProviders({ trustedHosts: TRUSTED, providers, ...forwardHeaders && { forwardHeaders } })
   return buildWithoutPauses(t, { forward }, { routerOptions: { maxParamLength: 512 } })
 }
 
+/** What happens to a combination, and at which provider. */
+function kindOf (combination: Combination): string {
+  const outcome = promised(combination)
+  return `${combination.name}, ${'error' in outcome ? outcome.error : 'sent'}`
+}
+
+/** Those in which each two choices meet. */
+const withPairs = (combinations: readonly Combination[]) => selectRows(combinations, {
+  strength: 2,
+  valuesOf: ({ server, client, authorization, host }) => [server, client, authorization, host],
+  kindOf
+})
+
+/** Those in which each choice meets every operator and every spelling: the pairs of the others are in one test. */
+function withEach (combinations: readonly Combination[]): Combination[] {
+  const variations = [...new Set(combinations.flatMap(({ operator, spelling }) => [operator, spelling]))]
+  return selectRows(combinations, {
+    strength: 1,
+    valuesOf: ({ server, client, authorization, host }) => [server, client, authorization, host],
+    kindOf: combination => [
+      kindOf(combination), variations.indexOf(combination.operator), variations.indexOf(combination.spelling)
+    ].join()
+  })
+}
+
 /** Plays combinations, and reports those in which something else happened. */
-async function play (
-  t: Test,
-  internet: AnyProvider,
-  combinations: readonly Combination[],
-  more: ProviderOptions = {},
-  forwardHeaders?: readonly string[]
-): Promise<void> {
-  const apps = new Map<string, FastifyInstance>()
+async function play (t: Test, combinations: readonly Combination[]): Promise<void> {
+  const internet = await catchProviders(t)
+  const apps = new Map<Operator, Map<string, FastifyInstance>>()
   const broken: string[] = []
   for (const combination of combinations) {
-    const { name, server, client, authorization: [authorization], host: [url], extra, spelling } = combination
-    const app = apps.get(server) ?? await serve(t, server, more, forwardHeaders)
-    apps.set(server, app)
+    const { name, server, client, authorization: [authorization], host: [url], operator, extra, spelling } = combination
+    const served = apps.get(operator) ?? new Map<string, FastifyInstance>()
+    apps.set(operator, served)
+    const app = served.get(server) ?? await serve(t, server, operator)
+    served.set(server, app)
     const headers = {
       ...extra,
       'x-portkey-provider': name,
@@ -267,7 +302,8 @@ function compareRequest (
   if (others.length > 0) return `should not send ${others.join(', ')}`
   if (SECRETS.test(JSON.stringify([carried, body]))) return 'should send no other secret'
   const { isServer } = serverOf(combination)
-  const team = isServer && combination.forwards !== true ? undefined : combination.extra?.['x-team']
+  const isForwarded = !isServer || combination.operator.forwardHeaders?.includes('X-Team') === true
+  const team = isForwarded ? combination.extra?.['x-team'] : undefined
   return headers['x-team'] === team ? undefined : 'should forward what may be forwarded'
 }
 
@@ -280,47 +316,50 @@ t.test('every header that chooses an account has a value in its fixture', async 
 })
 
 t.test('every server with all headers, each with every Authorization and every host', async t => {
-  const internet = await catchProviders(t)
-  await play(t, internet, combine({ hosts: [NO_HOST] }))
-  await play(t, internet, combine({ authorizations: WITHOUT_AND_WITH, hosts: HOSTS.filter(host => host !== NO_HOST) }))
+  const otherHosts = HOSTS.filter(host => host !== NO_HOST)
+  await play(t, withPairs([
+    ...combine({ hosts: [NO_HOST] }),
+    ...combine({ authorizations: WITHOUT_AND_WITH, hosts: otherHosts })
+  ]))
 })
 
 t.test('headers of other providers, and those to be forwarded, change nothing', async t => {
-  const choices = { authorizations: WITHOUT_AND_WITH, hosts: HOSTS.slice(0, 3) }
-  await play(t, await catchProviders(t), combine(name => ({ ...choices, extra: noise(name, rowOf(name).known) })))
+  const extra = (name: string) => noise(name, rowOf(name).known)
+  await play(t, withEach(combine({ authorizations: WITHOUT_AND_WITH, hosts: HOSTS.slice(0, 3), extra })))
 })
 
 t.test('what is a credential at any provider is never forwarded', async t => {
-  const choices = { authorizations: WITH, hosts: [NO_HOST] }
   const named = [...KNOWN, ...Object.keys(SENT)]
-  await play(t, await catchProviders(t), combine(name => ({ ...choices, extra: noise(name, named) })))
+  const extra = (name: string) => noise(name, named)
+  await play(t, withEach(combine({ authorizations: WITH, hosts: [NO_HOST], extra })))
 })
 
 t.test('the operator says which headers may be forwarded', async t => {
-  const choices = { authorizations: WITHOUT_AND_WITH, hosts: [NO_HOST], forwards: true }
-  const combinations = combine(name => ({ ...choices, extra: noise(name, rowOf(name).known) }))
-  await play(t, await catchProviders(t), combinations, {}, ['X-Team'])
+  const extra = (name: string) => noise(name, rowOf(name).known)
+  const operators = [{ forwardHeaders: ['X-Team'] }]
+  await play(t, withEach(combine({ authorizations: WITHOUT_AND_WITH, hosts: [NO_HOST], operators, extra })))
 })
 
 t.test('the base URL of the operator', async t => {
-  const internet = await catchProviders(t)
-  const operator = 'https://operator.example:8443'
-  await play(t, internet, combine({ authorizations: WITHOUT_AND_WITH, operator }), { baseUrl: `${operator}/base` })
-  const fewer = combine({ authorizations: WITH, hosts: [NO_HOST, TRUSTED_HOST], operator })
-  for (const baseUrl of [() => `${operator}/base/`, async () => operator]) await play(t, internet, fewer, { baseUrl })
+  const origin = 'https://operator.example:8443'
+  const baseUrls: readonly Resolvable[] = [`${origin}/base`, () => `${origin}/base/`, async () => origin]
+  const operators = baseUrls.map(baseUrl => ({ origin, options: { baseUrl } }))
+  await play(t, withEach([
+    ...combine({ authorizations: WITHOUT_AND_WITH, operators: operators.slice(0, 1) }),
+    ...combine({ authorizations: WITH, hosts: [NO_HOST, TRUSTED_HOST], operators: operators.slice(1) })
+  ]))
 })
 
 t.test('a config is what the headers would be', async t => {
-  const internet = await catchProviders(t)
-  await play(t, internet, combine({ hosts: [NO_HOST], spelling: snake }))
   const hosts = [TRUSTED_HOST, OTHER_HOST]
-  for (const spelling of [snake, camel, short]) {
-    await play(t, internet, combine({ authorizations: WITHOUT_AND_WITH, hosts, spelling }))
-  }
+  await play(t, withEach([
+    ...combine({ hosts: [NO_HOST], spellings: [snake] }),
+    ...combine({ authorizations: WITHOUT_AND_WITH, hosts, spellings: [snake, camel, short] })
+  ]))
 })
 
 t.test('beside a server credential each header that chooses an account is refused', async t => {
-  const combinations = NAMES.flatMap(name => {
+  await play(t, NAMES.flatMap(name => {
     const { servers, accounts } = rowOf(name)
     const withCredential = Object.entries(servers).filter(([, { isServer }]) => isServer)
     return withCredential.flatMap(([server]) => Object.entries(accounts).map(([header, value]) => ({
@@ -328,23 +367,19 @@ t.test('beside a server credential each header that chooses an account is refuse
       server,
       client: { headers: { [header]: value } },
       authorization: WITH[0] as Authorization,
-      host: NO_HOST
+      host: NO_HOST,
+      operator: NO_OPTIONS
     })))
-  })
-  await play(t, await catchProviders(t), combinations)
+  }))
 })
 
 t.test('no client makes the server use an identity of its own', async t => {
   const combinations = NAMES.flatMap(name => {
     const { servers, modes } = rowOf(name)
-    return Object.keys(servers).flatMap(server => modes.flatMap(fault => AUTHORIZATIONS.map(authorization => ({
-      name,
-      server,
-      client: { headers: { [fault]: 'managed' }, fault },
-      authorization,
-      host: NO_HOST
-    }))))
+    const clients = modes.map(fault => ({ headers: { [fault]: 'managed' }, fault }))
+    return Object.keys(servers).flatMap(server => clients.flatMap(client => AUTHORIZATIONS.map(authorization =>
+      ({ name, server, client, authorization, host: NO_HOST, operator: NO_OPTIONS }))))
   })
   t.ok(combinations.length > 0)
-  await play(t, await catchProviders(t), combinations)
+  await play(t, withPairs(combinations))
 })
