@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { jsonMember, setJsonMember } from '../../lib/batch/json-member.js'
+import { runs } from '../support/exhaustive.js'
 
 /** An object as JSON, with white space and keys that are escaped as any writer may. */
 const objects = fc.tuple(
@@ -17,7 +18,7 @@ t.test('setJsonMember changes one member of the object itself, and nothing else'
     const text = JSON.stringify(before, undefined, space)
     const after = JSON.parse(setJsonMember(text, 'status', value))
     return JSON.stringify(after) === JSON.stringify({ ...JSON.parse(text), status: value })
-  }), { numRuns: 2000 })
+  }), runs({ usual: 500, exhaustive: 2000 }))
   t.pass('2,000 objects')
 })
 
@@ -26,7 +27,7 @@ t.test('jsonMember returns the text of a member', async t => {
     const text = JSON.stringify(withMember(object, 'batch', value), undefined, space)
     const member = jsonMember(text, 'batch')
     return member !== undefined && JSON.stringify(JSON.parse(member)) === JSON.stringify(value)
-  }), { numRuns: 2000 })
+  }), runs({ usual: 500, exhaustive: 2000 }))
   t.pass('2,000 objects')
 })
 

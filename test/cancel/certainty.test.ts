@@ -10,6 +10,7 @@ import type { BatchCall } from '../../lib/forwarder/types.js'
 import { checkForwarder } from '../../lib/forwarder/check-forwarder.js'
 import type { Batch, BatchStatus } from '../../schemas/index.js'
 import { batch } from '../support/app.js'
+import { runs } from '../support/exhaustive.js'
 import { manualClock, type ManualClock } from '../support/manual-clock.js'
 
 /**
@@ -219,7 +220,7 @@ t.test('whatever happens on the way, the answer is true', async t => {
       ? outcome.code
       : outcome instanceof Error ? String(outcome.statusCode) : outcome.source
     seen.set(kind, (seen.get(kind) ?? 0) + 1)
-  }), { numRuns: 10_000 })
+  }), runs({ usual: 1500, exhaustive: 10_000 }))
   for (const kind of [
     'provider',
     'retrieved',

@@ -7,6 +7,7 @@ import { originTest } from '../../lib/providers/hosts.js'
 import { BEARER, make, type Headers } from '../fixtures/fixture.js'
 import { FIXTURES } from '../fixtures/index.js'
 import { BATCH, buildWithoutPauses, cancel } from '../support/app.js'
+import { runs } from '../support/exhaustive.js'
 import { hostileParts } from '../support/hostile.js'
 import { catchAll } from '../support/internet.js'
 
@@ -115,7 +116,7 @@ t.test('no id and no header leads a direct call away from the provider', async t
       const { path = '' } = internet.requests[0] ?? {}
       const climbs = path.split(/\/|%2f/i).some(segment => /^(?:\.|%2e){1,2}$/i.test(segment))
       return provider.ownsOrigin(contact) && !climbs && !/[\\#]/.test(path)
-    }), { numRuns: 150 })
+    }), runs({ usual: 40, exhaustive: 150 }))
     t.ok(sent > 0, `${name}: ${sent} calls were sent, all to the provider`)
   }
 })

@@ -1,4 +1,4 @@
-import crypto, { generateKeyPairSync, randomBytes, verify } from 'node:crypto'
+import crypto, { createPrivateKey, generateKeyPairSync, randomBytes, verify, type KeyObject } from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
@@ -13,15 +13,10 @@ import {
 } from '../../lib/providers/google-token.js'
 import { createUpstream } from '../../lib/providers/http-client.js'
 import type { SendRequest } from '../../lib/providers/provider.js'
+import { PEM as privateKey, PUBLIC_PEM as publicKey } from '../fixtures/vertex.js'
 import { catchAll } from '../support/internet.js'
+import { wellKnownRsaKey } from '../support/rsa-key.js'
 
-const rsaKey = (modulusLength: number, type: 'pkcs1' | 'pkcs8' = 'pkcs8') => generateKeyPairSync('rsa', {
-  modulusLength,
-  privateKeyEncoding: { type, format: 'pem' },
-  publicKeyEncoding: { type: 'spki', format: 'pem' }
-})
-
-const { privateKey, publicKey } = rsaKey(2048)
 const ACCOUNT: ServiceAccount = { client_email: 'robot@project.iam.gserviceaccount.com', private_key: privateKey }
 const HOUR_MS = 3_600_000
 
@@ -195,13 +190,15 @@ const INVALID_KEY = {
   message: 'The private_key of the service account must be an RSA key of 2048 to 4096 bits in PEM form.'
 }
 
+const toPem = (key: KeyObject, type: 'pkcs1' | 'pkcs8') => String(key.export({ type, format: 'pem' }))
+
 t.test('RSA keys of 2048 to 4096 bits sign, in both PEM forms', async t => {
   const keys = [
     privateKey,
-    rsaKey(2048, 'pkcs1').privateKey,
-    rsaKey(3072).privateKey,
-    rsaKey(4096).privateKey,
-    rsaKey(4096, 'pkcs1').privateKey,
+    toPem(createPrivateKey(privateKey), 'pkcs1'),
+    toPem(wellKnownRsaKey(3072), 'pkcs8'),
+    toPem(wellKnownRsaKey(4096), 'pkcs8'),
+    toPem(wellKnownRsaKey(4096), 'pkcs1'),
     privateKey.replaceAll('PRIVATE KEY', 'RSA PRIVATE KEY'),
     privateKey.replaceAll('\n', '\r\n'),
     `\n${privateKey}\n`
@@ -261,11 +258,9 @@ const curve = generateKeyPairSync('ec', {
   publicKeyEncoding: { type: 'spki', format: 'pem' }
 }).privateKey
 
-const encrypted = generateKeyPairSync('rsa', {
-  modulusLength: 2048,
-  privateKeyEncoding: { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'secret' },
-  publicKeyEncoding: { type: 'spki', format: 'pem' }
-}).privateKey
+const encrypted = String(
+  createPrivateKey(privateKey).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'secret' })
+)
 
 const USELESS: Readonly<Record<string, string>> = {
   nothing: '',

@@ -8,6 +8,7 @@ import { make, type Fixture, type Headers } from '../fixtures/fixture.js'
 import { FIXTURES, fixtureOf } from '../fixtures/index.js'
 import { keyFile, PEM } from '../fixtures/vertex.js'
 import { buildWithoutPauses, cancel } from '../support/app.js'
+import { runs } from '../support/exhaustive.js'
 import { hostileParts, hostileUrls } from '../support/hostile.js'
 import { catchAll } from '../support/internet.js'
 import { thrown } from '../support/provider.js'
@@ -184,7 +185,7 @@ t.test('no string leads to a host that is not trusted', async t => {
     const [contact = ''] = internet.contacts
     const isOne = !byServer && internet.contacts.length === 1
     return isOne && TRUSTED_ORIGINS.includes(contact) && contact === new URL(url).origin
-  }), { numRuns: 3000 })
+  }), runs({ usual: 600, exhaustive: 3000 }))
   t.ok(reached > 0, `${reached} of the strings lead to a trusted host`)
 })
 
@@ -216,7 +217,7 @@ t.test('no part of a host leads away from the provider', async t => {
         const [contact = ''] = internet.contacts
         const isOwn = internet.contacts.length === 1 && hosts.test(contact)
         return isOwn && internet.requests.every(({ path }) => !/\.\.|%2f\.|[\\#]/i.test(path))
-      }), { numRuns: 500 })
+      }), runs({ usual: 120, exhaustive: 500 }))
       t.ok(reached > 0, `${fixture.name}, ${header}: ${reached} lead to a host of the provider`)
     }
   }
@@ -327,6 +328,6 @@ t.test('a path passes if and only if a parser of URLs leaves it as it is', async
   fc.assert(fc.property(fc.array(piece, { maxLength: 6 }), pieces => {
     const path = pieces.join('')
     return passes(path) === parsers(path) && passes(`/${path}`) === parsers(`/${path}`)
-  }), { numRuns: 20_000 })
+  }), runs({ usual: 5000, exhaustive: 20_000 }))
   t.ok(passes('/v1beta/batches/a:cancel?api-version=2024-10-21&x=/y'))
 })

@@ -6,6 +6,7 @@ import { createBatchCanceller, forwardToProviders, type BatchCanceller, type Pro
 import { make, type Fixture, type Headers, type Scenario } from '../fixtures/fixture.js'
 import { FIXTURES } from '../fixtures/index.js'
 import { buildWithoutPauses } from '../support/app.js'
+import { runs } from '../support/exhaustive.js'
 import { noNginx, startNginx } from '../support/nginx.js'
 import { thrown } from '../support/provider.js'
 import { startUpstream, type Recorded } from '../support/upstream.js'
@@ -125,7 +126,7 @@ function isForBatch (request: Recorded, id: string, expected: readonly ExpectedP
   })
 }
 
-const RUNS = 60
+const RUNS = runs({ usual: 20, exhaustive: 60 })
 
 const LONG_IDS = { routerOptions: { maxParamLength: 2048 } }
 
@@ -174,7 +175,7 @@ t.test('behind nginx only paths of the batch are seen', { skip: noNginx ?? false
         sent += requests.length
         const wrong = requests.filter(request => !isForBatch(request, call.id, expected))
         stray.push(...wrong.map(({ method, path }) => `${method} ${path} for ${JSON.stringify(call)}`))
-      }), { numRuns: RUNS, examples: [[{ id, headers: { 'x-portkey-provider': name, ...account } }]] })
+      }), { ...RUNS, examples: [[{ id, headers: { 'x-portkey-provider': name, ...account } }]] })
       t.strictSame(stray.slice(0, 3), [], `${name}, ${what}: ${sent} requests`)
       t.ok(sent > 0)
       await canceller.close()

@@ -7,6 +7,7 @@ import { defineVertex } from '../../lib/providers/vertex.js'
 import { BEARER, KEY } from '../fixtures/fixture.js'
 import { keyFile, NAME, PEM } from '../fixtures/vertex.js'
 import { buildWithoutPauses, cancel } from '../support/app.js'
+import { runs } from '../support/exhaustive.js'
 import { startUpstream, type UpstreamResponse } from '../support/upstream.js'
 
 /* Some providers repeat the credential that they refuse; it may be the server's. */
@@ -135,6 +136,6 @@ t.test('masking', async t => {
     // What stands around it may complete another occurrence.
     fc.pre((before + written + after).split(written).length === 2)
     return createMask([secret])(before + written + after) === `${before}***${after}`
-  }), { numRuns: 2000 })
+  }), runs({ usual: 500, exhaustive: 2000 }))
   fc.assert(fc.property(fc.string({ unit: 'binary' }), text => createMask(['not in there'])(text) === text))
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { ENDPOINT_NAMES, respondTo } from '../../lib/sandbox/endpoints.js'
+import { runs } from '../support/exhaustive.js'
 import { START, jsonl, line, openApp } from '../support/sandbox-app.js'
 
 const CHAT = '/v1/chat/completions'
@@ -125,7 +126,7 @@ t.test('any request body gets a response or a 400', async t => {
     return status === 200
       ? inputTokens >= 0 && outputTokens >= 0
       : status === 400 && inputTokens === 0 && outputTokens === 0
-  }), { numRuns: 2_000 })
+  }), runs({ usual: 500, exhaustive: 2000 }))
   const deep = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000))
   for (const endpoint of ENDPOINT_NAMES) {
     JSON.stringify(respondTo(endpoint, { model, messages: deep, input: deep, prompt: deep }, START))

@@ -1,9 +1,10 @@
+import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { forwardToProviders } from '../../lib/index.js'
 import { make, UNREPORTED, type Case, type Fixture, type Scenario } from '../fixtures/fixture.js'
 import { buildWithoutPauses, cancel } from './app.js'
 import { violations } from './document.js'
-import { startUpstream } from './upstream.js'
+import { startUpstream, type Upstream } from './upstream.js'
 
 const NO_RESPONSE = { status: 502, answer: { error: { code: 'upstream_unreachable' } } } as const
 const NOT_A_BATCH = { status: 502, answer: { error: { code: 'upstream_invalid_response' } } } as const
@@ -223,27 +224,37 @@ function unseenCases ({ responses: { statuses, body, live, accepted = [{}] } }: 
 
 /** Plays a scenario against the route, with a real server as the provider; the document checks every response. */
 export async function conform (t: Test, fixture: Fixture, scenario: Scenario): Promise<void> {
+  const { name } = fixture
+  const { base, make: ownMake = (baseUrl: string) => make(fixture, { baseUrl }) } = scenario
+  const upstream = await startUpstream(t)
+  const forward = forwardToProviders({ providers: { [name]: ownMake(upstream.url + base) } })
+  const app = await buildWithoutPauses(t, { forward }, { routerOptions: { maxParamLength: 512 } })
   const common = scenario.common === false ? [] : commonCases(fixture, scenario)
-  for (const one of [...common, ...scenario.cases ?? []]) await playCase(t, fixture, scenario, one)
+  for (const one of [...common, ...scenario.cases ?? []]) await playCase(t, { fixture, scenario, upstream, app }, one)
 }
 
-async function playCase (t: Test, fixture: Fixture, scenario: Scenario, one: Case): Promise<void> {
+interface Stage {
+  readonly fixture: Fixture
+  readonly scenario: Scenario
+  readonly upstream: Upstream
+  readonly app: FastifyInstance
+}
+
+async function playCase (t: Test, { fixture, scenario, upstream, app }: Stage, one: Case): Promise<void> {
   const { name, ids } = fixture
-  const { base, make: ownMake = (baseUrl: string) => make(fixture, { baseUrl }) } = scenario
   const { what, headers = {}, attempts, status, answer, source, responseHeaders = {}, requests } = one
   const { id: scenarioId = ids.valid[0] } = scenario
   const { id = scenarioId, reads = [] } = one
   const path = (url: string) => url.split('?')[0]
   let read = 0
-  const upstream = await startUpstream(t, (request, response) => {
+  upstream.requests.length = 0
+  upstream.answer = (request, response) => {
     const isCancel = request.method === scenario.cancel.method &&
       (id !== scenarioId || path(request.path) === path(scenario.cancel.path))
     const answer = isCancel ? one.cancel : reads[Math.min(read++, reads.length - 1)]
     if (answer === undefined) response.destroy()
     return answer
-  })
-  const forward = forwardToProviders({ providers: { [name]: ownMake(upstream.url + base) } })
-  const app = await buildWithoutPauses(t, { forward }, { routerOptions: { maxParamLength: 512 } })
+  }
   const response = await cancel(app, {
     id,
     headers: {
