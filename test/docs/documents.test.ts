@@ -2,21 +2,18 @@ import { access, readFile } from 'node:fs/promises'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { createGateway } from '../../gateway/gateway.js'
-import * as entry from '../../lib/index.js'
-import * as schemas from '../../schemas/index.js'
 import {
-  anchorsOf, codeBlocks, curlRequests, readDocuments, relativeLinks, runJavaScript, typeErrors, type CodeBlock,
+  anchorsOf, codeBlocks, curlRequests, PAGES, readDocuments, relativeLinks, runJavaScript, type CodeBlock,
   type MarkdownDocument
 } from '../support/code-blocks.js'
 import { ROOT } from '../support/root.js'
 
-/* Every code block of the documentation runs. */
+/* Every code block of the documentation runs; those in TypeScript are in typescript.test.ts. */
 
 interface Package { readonly scripts: Readonly<Record<string, string>> }
 
 const readText = async (path: string) => await readFile(new URL(path, ROOT), 'utf8')
 
-const PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', 'docs', 'examples', 'gateway/README.md']
 const documents = await readDocuments(...PAGES)
 const { scripts } = JSON.parse(await readText('package.json')) as Package
 const LANGUAGES = new Set(['js', 'ts', 'sh', 'json', 'mermaid'])
@@ -69,48 +66,6 @@ for (const document of documents) {
     }
   })
 }
-
-/** A forwarder that returns the batch of another API. */
-const ANOTHER_BATCH = `import type { BatchForwarder } from 'fastify-batch-cancel'
-const ended = { id: 'msgbatch_1', type: 'message_batch', processing_status: 'ended' }
-export const forward: BatchForwarder = { cancel: async () => ended }
-`
-
-/** What stands around the examples of docstrings, from which `docs/api` is generated. */
-const DOCSTRINGS = `import type { FastifyInstance, RouteHandler } from 'fastify'
-import {
-  ${Object.keys(entry).filter(name => name !== 'default').join(', ')}, type BatchForwarder
-} from 'fastify-batch-cancel'
-import { batchSandbox } from 'fastify-batch-cancel/sandbox'
-import { forwarderContract } from 'fastify-batch-cancel/testing'
-import { ${Object.keys(schemas).join(', ')} } from 'fastify-batch-cancel/schemas'
-
-declare const app: FastifyInstance, handler: RouteHandler, logger: FastifyInstance['log'], error: unknown
-declare const forward: BatchForwarder, createBatch: () => Promise<string>, apiKey: string
-declare const canceller: ReturnType<typeof createBatchCanceller>
-declare function keyOf (request: unknown): Promise<string>
-declare function fail (): never
-declare function test (name: string, run: () => Promise<void>): void
-`
-
-const withContext = ({ path }: MarkdownDocument, block: CodeBlock): Pick<CodeBlock, 'place' | 'text'> =>
-  ({ ...block, text: path.startsWith('docs/api/') ? `${DOCSTRINGS};{\n${block.text}\n}` : block.text })
-
-t.test('TypeScript compiles, and a mistake in it is reported', async t => {
-  const example = await readText('examples/openai-sdk.ts')
-  const mistake = 'import batchCancel from \'fastify-batch-cancel\'\nexport const timeout: string = batchCancel\n'
-  const errors = await typeErrors([
-    ...documents.flatMap(document => codeBlocks(document, 'ts').map(block => withContext(document, block))),
-    { place: 'examples/openai-sdk', text: example },
-    { place: 'mistake', text: mistake },
-    { place: 'another-batch', text: ANOTHER_BATCH }
-  ])
-  t.equal(errors.length, 2, errors.join('\n'))
-  const [another, wrong] = errors.sort()
-  t.match(wrong, /^node_modules\/\.blocks\/mistake\.ts: Type .* is not assignable to type 'string'/)
-  // `Batch` by its name instead of a list of its fields.
-  t.match(another, /is not assignable to type 'Promise<(Batch|BatchResult<Batch \| null>) \| /)
-})
 
 t.test('what is called vLLM cancels by DELETE, as its production stack does', async t => {
   const blocks = documents.flatMap(document => codeBlocks(document, 'js', 'ts', 'json'))

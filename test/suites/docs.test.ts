@@ -1,3 +1,3 @@
 import { runFolders } from '../support/suite.js'
 
-await runFolders(['docs', 'testing'])
+await runFolders(['docs', 'testing'], { except: ['typescript.test.js'] })

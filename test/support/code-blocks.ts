@@ -21,6 +21,11 @@ export interface CodeBlock {
   readonly continues: boolean
 }
 
+/** Where the documentation is. */
+export const PAGES = [
+  'README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', 'docs', 'examples', 'gateway/README.md'
+]
+
 const NOT_OURS = /(?:^|\/)(?:node_modules|dist|build|\.tap|\.git)\//
 
 /** Out of the sight of git and of coverage, and in the project, so that blocks find its packages. */
@@ -105,16 +110,9 @@ export async function runTypeScript (name: string, source: string): Promise<Reco
   return await runJavaScript(name, ts.transpileModule(source, { compilerOptions }).outputText)
 }
 
-/** The compiler's complaints about modules of TypeScript, with the strict options of this package. */
-export async function typeErrors (sources: ReadonlyArray<Pick<CodeBlock, 'place' | 'text'>>): Promise<string[]> {
-  const files = await Promise.all(sources.map(({ place, text }) => write(`${place}.ts`, importFrom('../../', text))))
-  const config = ts.readConfigFile(fileURLToPath(new URL('tsconfig.json', ROOT)), ts.sys.readFile)
-  const { options } = ts.parseJsonConfigFileContent(config.config, ts.sys, fileURLToPath(ROOT))
-  const { outDir: _outDir, declaration: _declaration, declarationDir: _dir, declarationMap: _map, ...strict } = options
-  const program = ts.createProgram(files.map(file => fileURLToPath(file)), { ...strict, noEmit: true })
-  return ts.getPreEmitDiagnostics(program).map(({ file, messageText }) =>
-    `${rootPath(new URL(`file://${file?.fileName}`))}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`)
-}
+/** Writes modules of TypeScript that import the sources of this package, and returns their files. */
+export const writeTypeScript = (blocks: ReadonlyArray<Pick<CodeBlock, 'place' | 'text'>>): Promise<URL[]> =>
+  Promise.all(blocks.map(({ place, text }) => write(`${place}.ts`, importFrom('../../', text))))
 
 /** A request as `app.inject` takes it. */
 export interface Request {
