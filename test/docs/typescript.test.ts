@@ -41,7 +41,7 @@ t.test('TypeScript compiles, and a mistake in it is reported', { timeout: 120_00
   const documents = await readDocuments(...PAGES)
   const example = await readFile(new URL('examples/openai-sdk.ts', ROOT), 'utf8')
   const mistake = 'import batchCancel from \'fastify-batch-cancel\'\nexport const timeout: string = batchCancel\n'
-  const errors = await typeErrors([
+  const errors = await typeErrors(t, [
     ...documents.flatMap(document => codeBlocks(document, 'ts').map(block => withContext(document, block))),
     { place: 'examples/openai-sdk', text: example },
     { place: 'mistake', text: mistake },

@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { Batch } from '../../schemas/index.js'
 import { copyExample } from '../support/code-blocks.js'
-import { run, untilPrinted, type Program } from '../support/program.js'
+import { run, untilPrinted, WITHOUT_COVERAGE, type Program } from '../support/program.js'
 import { skipWithoutRedis, startRedis, type Redis } from '../support/redis.js'
 import { startUpstream, type Recorded, type Upstream, type UpstreamResponse } from '../support/upstream.js'
 
@@ -114,6 +114,7 @@ async function setUp (t: Test, batches: Record<string, Status>): Promise<Setup> 
 
   const startWorker = (env: NodeJS.ProcessEnv = {}) =>
     run(t, process.execPath, [fileURLToPath(new URL('worker.js', example))], {
+      ...WITHOUT_COVERAGE,
       REDIS_URL: redis.url,
       OPENAI_API_KEY: KEY,
       OPENAI_BASE_URL: `${provider.url}/v1`,

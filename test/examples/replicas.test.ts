@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { copyExample } from '../support/code-blocks.js'
 import { noNginx, startNginxWith } from '../support/nginx.js'
 import { freePort, listening, refusing } from '../support/ports.js'
-import { run, type Program } from '../support/program.js'
+import { run, WITHOUT_COVERAGE, type Program } from '../support/program.js'
 import { ROOT } from '../support/root.js'
 import { startUpstream, type Recorded, type UpstreamResponse } from '../support/upstream.js'
 
@@ -17,6 +17,8 @@ const EXAMPLE_PORTS = [3001, 3002, 3003]
 const CLIENTS = 12
 /** So many cancels are in progress at a replica when it ends. */
 const IN_PROGRESS = 4
+/** How long the provider takes for a cancel, so that the clients leave the processor to others. */
+const LATENCY_MS = 50
 
 type Status = 'in_progress' | 'cancelling' | 'cancelled'
 
@@ -72,15 +74,16 @@ async function startProvider (t: Test): Promise<Provider> {
     if (method === 'GET') return read(id)
     cancels.set(id, (cancels.get(id) ?? 0) + 1)
     const held = holding.get(replica)
-    if (held === undefined) return cancel(id)
-    const early = held.length % 2 === 0 ? cancel(id) : undefined
-    held.push({
-      id,
-      release () {
-        const { status = 200, body } = early ?? cancel(id)
-        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-      }
-    })
+    const early = held === undefined || held.length % 2 === 0 ? cancel(id) : undefined
+    function release () {
+      const { status = 200, body } = early ?? cancel(id)
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+    }
+    if (held === undefined) {
+      setTimeout(release, LATENCY_MS)
+      return
+    }
+    held.push({ id, release })
     arrivals.emit('held')
   })
 
@@ -109,6 +112,7 @@ async function createReplica (t: Test, example: URL, provider: Provider, index: 
 
   async function start (): Promise<void> {
     program = run(t, process.execPath, [fileURLToPath(new URL('replica.js', example))], {
+      ...WITHOUT_COVERAGE,
       PORT: String(port),
       LOG_LEVEL: 'warn',
       OPENAI_API_KEY: 'sk-server',

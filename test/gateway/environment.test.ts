@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { listenFault, readEnvironment } from '../../gateway/environment.js'
 import { originOf } from '../../gateway/gateway.js'
+import { WITHOUT_COVERAGE } from '../support/program.js'
 import { ask, DOCUMENTED, listen, originFrom, runMain, start } from './program.js'
 
 const DEFAULTS = {
@@ -96,7 +97,7 @@ t.test('what cannot work is said in one sentence, and the program ends with 1', 
     t.match(stderr, message)
     t.equal(stdout, '')
   }
-  const { stdout, stderr, ended } = start(t, { PORT: String(port) })
+  const { stdout, stderr, ended } = start(t, { ...WITHOUT_COVERAGE, PORT: String(port) })
   t.equal(await ended, 1)
   t.equal(stderr(), IN_USE)
   t.equal(stdout(), '')
@@ -104,7 +105,7 @@ t.test('what cannot work is said in one sentence, and the program ends with 1', 
 
 t.test('the program prints where it is, works as printed, and ends cleanly', async t => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    const program = start(t)
+    const program = start(t, WITHOUT_COVERAGE)
     const { child, stdout, ended } = program
     await originFrom(program)
     t.match(stdout(), /^fastify-batch-cancel listens on http:\/\/127\.0\.0\.1:\d+\n/)

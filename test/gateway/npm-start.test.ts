@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -37,8 +36,8 @@ t.test('npm start', async t => {
   const { PATH, HOME } = process.env
   const env = { PATH, HOME, npm_config_update_notifier: 'false', ...WITHOUT_COVERAGE }
   if (!isBuilt()) {
-    const { status, stdout } = spawnSync('npm', ['run', 'build'], { cwd: root, env, encoding: 'utf8' })
-    t.equal(status, 0, stdout)
+    const { ended, stdout } = run(t, 'npm', ['run', 'build', '--prefix', root], env)
+    t.equal(await ended, 0, stdout())
   }
   t.ok(isBuilt(), 'the gateway is built')
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { freePort } from './ports.js'
-import { startProgram, untilPrinted, type Program } from './program.js'
+import { startProgram, untilPrinted, WITHOUT_COVERAGE, type Program } from './program.js'
 
 const { REDIS_SERVER = '/usr/bin/redis-server' } = process.env
 
@@ -41,7 +41,7 @@ export async function startRedis (t: Test): Promise<Redis> {
   let program: Program
 
   async function restart (): Promise<void> {
-    program = startProgram(REDIS_SERVER, args, {})
+    program = startProgram(REDIS_SERVER, args, WITHOUT_COVERAGE)
     await untilPrinted(program, /Ready to accept connections/)
   }
 
