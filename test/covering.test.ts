@@ -1,6 +1,8 @@
+import { readdir, readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { coveringRows } from './support/covering.js'
+import { ROOT } from './support/root.js'
 
 type Row = readonly number[]
 
@@ -40,4 +42,18 @@ t.test('few rows are kept of a large product', async t => {
   const rows = product([8, 6, 5, 4])
   t.ok(coveringRows(rows, row => row, 2).length < 2 * 8 * 6, 'pairs')
   t.equal(coveringRows(rows, row => row, 1).length, 8, 'values')
+})
+
+t.test('npm run test:exhaustive runs every file that plays more then', async t => {
+  const folder = new URL('test/', ROOT)
+  const { scripts } = JSON.parse(await readFile(new URL('package.json', ROOT), 'utf8'))
+  const files = (await readdir(folder, { recursive: true })).filter(name => /^(?!.*node_modules).*\.test\.ts$/.test(name))
+  const named: string[] = []
+  for (const file of files) {
+    const text = await readFile(new URL(file, folder), 'utf8')
+    if (/\b(?:runs|selectRows)\(/.test(text)) named.push(file.replace(/^.*\/|\.test\.ts$/g, ''))
+  }
+  t.ok(named.length > 10)
+  const words: string[] = scripts['test:exhaustive'].split(/[^\w-]+/)
+  t.strictSame(named.filter(name => !words.includes(name)), [])
 })

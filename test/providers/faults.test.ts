@@ -852,8 +852,12 @@ function check (t: Test, { statusCode, headers, body }: Response, expected: Expe
   t.notMatch(body.slice(0, 10_000) + JSON.stringify(headers), LEAK, 'nothing about the connection is shown')
 }
 
+/** Resolves once the results of the test so far are out of this process. */
+const stdoutDrained = () => new Promise<void>(resolve => { process.stdout.write('', () => { resolve() }) })
+
 /** What still keeps the process alive when everything that is being closed is closed. */
 async function activeResources (): Promise<string[]> {
+  await stdoutDrained()
   const stillActive = () => process.getActiveResourcesInfo().filter(name => KEEPS_ALIVE.test(name))
   const end = performance.now() + MAX_CLOSING_MS
   while (stillActive().length > 0 && performance.now() < end) await turn()

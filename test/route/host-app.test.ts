@@ -154,6 +154,10 @@ function whole (document: Document, node: Json): Json {
     .map(([key, value]) => [key, whole(document, value)]))
 }
 
+/** Shared, since it compiles its meta-schema once. */
+const ajv = new Ajv2020({ strict: false, validateFormats: false })
+let documents = 0
+
 /** What makes a document invalid. */
 function faultsOf (document: Document): string[] {
   const found: string[] = []
@@ -205,10 +209,11 @@ function faultsOf (document: Document): string[] {
       }
     }
   } else if (found.length === 0) {
-    const ajv = new Ajv2020({ strict: false, validateFormats: false }).addSchema(document, 'document')
+    const key = `document-${documents++}`
+    ajv.addSchema(document, key)
     for (const name of Object.keys(document.components.schemas)) {
       if (ajv.getSchema(
-      `document#/components/schemas/${name}`
+      `${key}#/components/schemas/${name}`
       ) === undefined) {
         found.push(`schema ${name}`)
       }
@@ -229,7 +234,6 @@ function strays (
   if (response === undefined) return `${statusCode} is not documented`
   const dead = faultsOf(document)[0]
   if (dead !== undefined) return dead
-  const ajv = new Ajv2020({ strict: false, validateFormats: false })
   return ajv.validate(
     whole(document, response.content['application/json'].schema) as Tree,
     JSON.parse(body)
