@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseConfig } from '../../gateway/config.js'
-import { WITHOUT_COVERAGE } from '../support/program.js'
 import { startUpstream } from '../support/upstream.js'
 import { ask, DOCUMENTED, originFrom, runMain, start } from './program.js'
 
@@ -144,7 +143,7 @@ t.test('the program with a configuration', async t => {
   }), 'gateway.json')
 
   await t.test('serves exactly its providers, with the keys that it names', async t => {
-    const program = start(t, { ...WITHOUT_COVERAGE, MY_KEY: KEY, SANDBOX: 'off' }, ['--config', file])
+    const program = start(t, { MY_KEY: KEY, SANDBOX: 'off' }, ['--config', file])
     const origin = await originFrom(program)
     const banner = `cancel    curl -X POST ${origin}/v1/batches/$BATCH_ID/cancel -H 'x-portkey-provider: mine'\n`
     t.match(program.stdout(), banner)

@@ -3,11 +3,8 @@ import { originOf } from '../../gateway/gateway.js'
 import { cancelsInFlight, COMPLETE, holdingUpstream } from './held-upstream.js'
 import { ask, DOCUMENTED, listen } from './program.js'
 
-/** Keeps the event loop busy, as work that blocks it would. */
-function block (ms: number): void {
-  const end = performance.now() + ms
-  while (performance.now() < end);
-}
+/** Holds the event loop up, as work that blocks it would, and leaves the processor to others. */
+const block = (ms: number) => { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms) }
 
 const turn = () => new Promise(resolve => { setImmediate(resolve) })
 

@@ -4,6 +4,7 @@ import { MAX_INPUT_ERRORS, MAX_LINE_BYTES, MAX_NESTING, MAX_REQUESTS } from '../
 import { WINDOW_MS } from '../../lib/sandbox/job.js'
 import { CANCELLING_MS, VALIDATING_MS } from '../../lib/sandbox/run-batch.js'
 import { isBatch, type BatchStatus } from '../../schemas/batch.js'
+import { runs } from '../support/exhaustive.js'
 import { createClock, customIdsOf, jsonl, line, lines, openApp } from '../support/sandbox-app.js'
 
 const HOUR_MS = 60 * 60 * 1000
@@ -311,5 +312,5 @@ t.test('the fields of a batch are consistent at every moment, whatever happens t
         (end.status !== 'completed' || unrun.length === 0)
       if (!isConsistent) throw new Error(JSON.stringify({ end, output, errors }))
     }
-  ), { numRuns: 150 })
+  ), runs({ usual: 40, exhaustive: 150 }))
 })

@@ -1,3 +1,3 @@
 import { runFolders } from '../support/suite.js'
 
-await runFolders(['gateway'], { except: ['npm-start.test.js', 'shutdown.test.js'] })
+await runFolders(['gateway'], { except: ['npm-start.test.js'] })
