@@ -326,9 +326,9 @@ t.test('every example is listed and tested', async t => {
   const files = (await readdir(new URL('examples/', ROOT))).filter(name => !name.endsWith('.md'))
   const readme = await read('README.md')
   const folder = new URL('test/', ROOT)
-  const names = (await readdir(new URL('examples/', folder))).map(name => `examples/${name}`)
-  // Those whose packages only that folder has.
-  const paths = [...names, 'sdk/examples.test.ts']
+  const namesIn = async (name: string) => (await readdir(new URL(name, folder))).map(file => name + file)
+  // Some need services, and some packages that only that folder has.
+  const paths = [...await namesIn('examples/'), ...await namesIn('services/'), 'sdk/examples.test.ts']
   const tests = (await Promise.all(paths.map(path => readFile(new URL(path, folder), 'utf8')))).join()
   t.strictSame(files.filter(name => !readme.includes(`examples/${name}`)), [], 'listed')
   t.strictSame(files.filter(name => !tests.includes(`'${name}'`) && !tests.includes(`'${name}: `)), [], 'tested')
