@@ -199,7 +199,8 @@ function serve (t: Test, server: string, { options = {}, forwardHeaders }: Opera
   const names = NAMES.filter(name => Object.hasOwn(rowOf(name).servers, server))
   const providers = Object.fromEntries(names.map(name => [name, serverOf({ name, server }).make(options)]))
   const forward = forwardToProviders({ trustedHosts: TRUSTED, providers, ...forwardHeaders && { forwardHeaders } })
-  return buildWithoutPauses(t, { forward }, { routerOptions: { maxParamLength: 512 } })
+  // What is logged is in leaks.test.ts.
+  return buildWithoutPauses(t, { forward }, { routerOptions: { maxParamLength: 512 }, logger: { level: 'silent' } })
 }
 
 /** What happens to a combination, and at which provider. */

@@ -1,3 +1,5 @@
 import { runFolders } from '../support/suite.js'
 
-await runFolders(['gateway'], { except: ['npm-start.test.js'] })
+/* Those that start many programs have a process each: see package.json. */
+
+await runFolders(['gateway'], { except: ['app.test.js', 'npm-start.test.js', 'shutdown.test.js'] })
