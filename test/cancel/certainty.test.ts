@@ -220,7 +220,7 @@ t.test('whatever happens on the way, the answer is true', async t => {
       ? outcome.code
       : outcome instanceof Error ? String(outcome.statusCode) : outcome.source
     seen.set(kind, (seen.get(kind) ?? 0) + 1)
-  }), runs({ usual: 1500, exhaustive: 10_000 }))
+  }), runs({ usual: 1000, exhaustive: 10_000 }))
   for (const kind of [
     'provider',
     'retrieved',

@@ -6,6 +6,7 @@ import { kClock, systemClock, type Clock } from '../../lib/cancel/clock.js'
 import { BatchCancelError, ProviderError } from '../../lib/errors.js'
 import { forwardToProviders, openai } from '../../lib/index.js'
 import { batch } from '../support/app.js'
+import { runs } from '../support/exhaustive.js'
 
 /*
  * A provider whose truth is known, over raw TCP, with many calls at once on shared connections: it fails at random, and
@@ -13,7 +14,7 @@ import { batch } from '../support/app.js'
  * response was sent. MODEL_ROUNDS sets how long it runs, MODEL_SEED where it starts.
  */
 
-const ROUNDS = Number(process.env['MODEL_ROUNDS'] ?? 8)
+const ROUNDS = Number(process.env['MODEL_ROUNDS'] ?? runs({ usual: 3, exhaustive: 8 }).numRuns)
 const SEED = Number(process.env['MODEL_SEED'] ?? 1)
 const CALLS_AT_ONCE = 100
 

@@ -7,8 +7,8 @@ import { ROOT } from '../support/root.js'
 import { typeErrors } from '../support/type-errors.js'
 
 /*
- * All TypeScript of the repository, and in its documentation, has the right types. `npm test` compiles the tests without
- * that check, which takes longer than any test, and makes it here, beside the others.
+ * The sources, the tests of types and the code of the documentation have the right types. `npm test` compiles without
+ * that check, and makes it here, beside the other tests.
  */
 
 /** A forwarder that returns the batch of another API. */

@@ -328,7 +328,7 @@ t.test('every example is listed and tested', async t => {
   const folder = new URL('test/', ROOT)
   const namesIn = async (name: string) => (await readdir(new URL(name, folder))).map(file => name + file)
   // Some need services, and some packages that only that folder has.
-  const paths = [...await namesIn('examples/'), ...await namesIn('services/'), 'sdk/examples.test.ts']
+  const paths = [...await namesIn('examples/'), ...await namesIn('programs/'), 'sdk/examples.test.ts']
   const tests = (await Promise.all(paths.map(path => readFile(new URL(path, folder), 'utf8')))).join()
   t.strictSame(files.filter(name => !readme.includes(`examples/${name}`)), [], 'listed')
   t.strictSame(files.filter(name => !tests.includes(`'${name}'`) && !tests.includes(`'${name}: `)), [], 'tested')

@@ -603,7 +603,7 @@ t.test('no request gets an answer outside the document', async t => {
     seen.add(response.statusCode)
     const found = violations(response)
     if (found.length > 0 || response.statusCode === 500) throw new Error(`${response.statusCode} ${found.join()}`)
-  }), runs({ usual: 500, exhaustive: 3000 }))
+  }), runs({ usual: 300, exhaustive: 3000 }))
   t.ok([200, 400, 401].every(status => seen.has(status)), `statuses seen: ${[...seen].join()}`)
   t.strictSame(trap.requests, [], 'nobody was contacted but the provider')
 })

@@ -312,5 +312,5 @@ t.test('the fields of a batch are consistent at every moment, whatever happens t
         (end.status !== 'completed' || unrun.length === 0)
       if (!isConsistent) throw new Error(JSON.stringify({ end, output, errors }))
     }
-  ), runs({ usual: 40, exhaustive: 150 }))
+  ), runs({ usual: 25, exhaustive: 150 }))
 })

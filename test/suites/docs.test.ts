@@ -1,3 +1,5 @@
 import { runFolders } from '../support/suite.js'
 
-await runFolders(['docs', 'testing'], { except: ['typescript.test.js'] })
+/* The compiler has a process of its own: see package.json. */
+
+await runFolders(['docs', 'examples', 'testing'], { except: ['typescript.test.js'] })

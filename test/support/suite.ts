@@ -4,7 +4,7 @@ import { ROOT } from './root.js'
 const TESTS = new URL('build/test/', ROOT)
 
 /** Folders whose tests have processes of their own; those of every other folder run together. */
-const SEPARATE = ['docs', 'examples', 'gateway', 'providers', 'route', 'sandbox', 'services', 'suites', 'testing']
+const SEPARATE = ['docs', 'examples', 'gateway', 'programs', 'providers', 'route', 'sandbox', 'suites', 'testing']
 
 export const otherFolders = () => {
   const folders = readdirSync(TESTS, { withFileTypes: true }).filter(entry => entry.isDirectory())

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { run, WITHOUT_COVERAGE, type Program } from '../support/program.js'
 import { ROOT } from '../support/root.js'
-import { cancelsInFlight, COMPLETE, holdingUpstream, trusting, type HeldUpstream } from './held-upstream.js'
-import { connectTo, originFrom } from './program.js'
+import { cancelsInFlight, COMPLETE, holdingUpstream, trusting, type HeldUpstream } from '../gateway/held-upstream.js'
+import { connectTo, originFrom } from '../gateway/program.js'
 
 const NPM_SIGNALS = [
   { signal: 'SIGINT', sender: 'a terminal sends it to the group', target: -1 },
