@@ -595,6 +595,8 @@ t.test('no request gets an answer outside the document', async t => {
     ).map(([first, second]) => ({ ...first, ...second })),
     payload: fc.option(fc.string(), { nil: undefined })
   })
+  const examples = [{ 'x-portkey-provider': 'server' }, { 'x-portkey-provider': 'openai' }, {}]
+    .map(headers => [{ id: 'batch_1', headers, payload: undefined }] satisfies [unknown])
   const seen = new Set<number>()
   await fc.assert(fc.asyncProperty(request, async ({ id, headers, payload }) => {
     // light-my-request normalises these paths away, as every HTTP client does.
@@ -603,7 +605,7 @@ t.test('no request gets an answer outside the document', async t => {
     seen.add(response.statusCode)
     const found = violations(response)
     if (found.length > 0 || response.statusCode === 500) throw new Error(`${response.statusCode} ${found.join()}`)
-  }), runs({ usual: 300, exhaustive: 3000 }))
+  }), { ...runs({ usual: 300, exhaustive: 3000 }), examples })
   t.ok([200, 400, 401].every(status => seen.has(status)), `statuses seen: ${[...seen].join()}`)
   t.strictSame(trap.requests, [], 'nobody was contacted but the provider')
 })
