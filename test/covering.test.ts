@@ -44,7 +44,7 @@ t.test('few rows are kept of a large product', async t => {
   t.equal(coveringRows(rows, row => row, 1).length, 8, 'values')
 })
 
-t.test('npm run test:exhaustive runs every file that plays more then', async t => {
+t.test('npm run test:exhaustive names every file that uses runs or selectRows', async t => {
   const folder = new URL('test/', ROOT)
   const { scripts } = JSON.parse(await readFile(new URL('package.json', ROOT), 'utf8'))
   // Compiled, since the sources have folders with packages of their own.

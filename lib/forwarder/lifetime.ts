@@ -42,8 +42,8 @@ class Lifetime {
 const endOfCall = () => new DOMException('The call is over', 'AbortError')
 
 /**
- * A call that was created here. What belongs to it is private to it: in a `WeakMap` it would outlive the call until a
- * major collection, with the request that it refers to.
+ * A call that was created here. Its state is in private fields: in a `WeakMap` it would stay until the next major
+ * garbage collection, with the request that it refers to.
  */
 class OwnCall {
   readonly batchId: string
@@ -51,8 +51,8 @@ class OwnCall {
   readonly headers: BatchCall['headers']
   readonly request: BatchCall['request']
   readonly #lifetime = new Lifetime()
-  /** What one store keeps. */
-  #kept: { readonly store: object, readonly value: unknown } | undefined
+  /** The value of one store. */
+  #stored: { readonly store: object, readonly value: unknown } | undefined
 
   constructor ({ batchId, provider, headers, request }: Omit<BatchCall, 'signal'>) {
     this.batchId = batchId
@@ -66,15 +66,15 @@ class OwnCall {
     return #lifetime in call ? call.#lifetime : undefined
   }
 
-  /** What the store keeps for the call. */
-  static read (call: object, store: object): unknown {
-    return #kept in call && call.#kept?.store === store ? call.#kept.value : undefined
+  /** The value of a store; `undefined` if the call has none. */
+  static valueOf (call: object, store: object): unknown {
+    return #stored in call && call.#stored?.store === store ? call.#stored.value : undefined
   }
 
-  /** Keeps a value for the call; `false` if that is not possible, or another store keeps one. */
-  static keep (call: object, store: object, value: unknown): boolean {
-    if (!(#kept in call) || (call.#kept !== undefined && call.#kept.store !== store)) return false
-    call.#kept = { store, value }
+  /** Sets the value of a store; `false` if something else created the call, or it has the value of another store. */
+  static trySet (call: object, store: object, value: unknown): boolean {
+    if (!(#stored in call) || (call.#stored !== undefined && call.#stored.store !== store)) return false
+    call.#stored = { store, value }
     return true
   }
 }
@@ -102,7 +102,7 @@ export function onCallEnd (call: BatchCall, listener: () => void): () => void {
   return onAbort(call.signal, listener)
 }
 
-/** Keeps one value for each call, by the very call: a copy of it may differ. */
+/** One value for each call. A copy of a call is another call, since it may differ. */
 export interface CallStore<T> {
   get (call: BatchCall): T | undefined
   set (call: BatchCall, value: T): void
@@ -112,8 +112,8 @@ export function createCallStore<T extends object> (): CallStore<T> {
   /** For calls that something else created, and for those that another store uses. */
   const others = new WeakMap<BatchCall, T>()
   const store: CallStore<T> = {
-    get: (call) => (OwnCall.read(call, store) as T | undefined) ?? others.get(call),
-    set (call, value) { if (!OwnCall.keep(call, store, value)) others.set(call, value) }
+    get: (call) => (OwnCall.valueOf(call, store) as T | undefined) ?? others.get(call),
+    set (call, value) { if (!OwnCall.trySet(call, store, value)) others.set(call, value) }
   }
   return store
 }

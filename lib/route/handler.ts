@@ -41,7 +41,7 @@ interface RequestState {
   started: boolean
 }
 
-/** The property of a request that has its state; a decorator, since a `WeakMap` would keep it after the request. */
+/** The decorator with the state of a request: in a `WeakMap` it would stay until the next major garbage collection. */
 export const STATE = Symbol('fastify-batch-cancel.state')
 
 type Request = FastifyRequest<BatchRoute> & { [STATE]?: RequestState | null }

@@ -3,7 +3,7 @@ import { originOf } from '../../gateway/gateway.js'
 import { cancelsInFlight, COMPLETE, holdingUpstream } from './held-upstream.js'
 import { ask, DOCUMENTED, listen } from './program.js'
 
-/** Holds the event loop up, as work that blocks it would, and leaves the processor to others. */
+/** Blocks the event loop without using the processor. */
 const block = (ms: number) => { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms) }
 
 const turn = () => new Promise(resolve => { setImmediate(resolve) })

@@ -1,8 +1,8 @@
 import { EXHAUSTIVE } from './exhaustive.js'
 
 /*
- * Some rows of a product of many dimensions, instead of all. Most mistakes need one value, or two that meet; what needs
- * more is found by `npm run test:exhaustive`, which plays every row.
+ * Pairwise testing: a covering array in place of all combinations of many dimensions. Most mistakes need one value, or two
+ * together; what needs more is found by `npm run test:exhaustive`, which tests every combination.
  */
 
 /** The values that a row has in each dimension, compared by identity. */
@@ -28,14 +28,14 @@ export function selectRows<Row> (rows: readonly Row[], { valuesOf, strength, kin
   return [...kinds.values()].flatMap(kind => coveringRows(kind, valuesOf, strength))
 }
 
-/** As few rows as a simple search finds in which all values, or pairs of values, stand that do so in any row. */
+/** A covering array, by a greedy search: few rows that contain each value, or pair of values, that any row contains. */
 export function coveringRows<Row> (rows: readonly Row[], valuesOf: ValuesOf<Row>, strength: 1 | 2): Row[] {
   const numberOf = numberValues()
   const candidates = rows.map(row => ({ row, keys: keysOf(valuesOf(row).map(numberOf), strength) }))
   const covered = new Set<string>()
   const kept: Row[] = []
   const most = Math.max(0, ...candidates.map(({ keys }) => keys.length))
-  // First the rows in which all is new, in the end those in which one thing is.
+  // Rows that add the most come first.
   for (let least = most; least > 0; least--) {
     for (const { row, keys } of candidates) {
       if (keys.filter(key => !covered.has(key)).length < least) continue

@@ -1,10 +1,10 @@
-/** Whether every combination is played and every property has all its runs: `npm run test:exhaustive`. */
+/** Whether every combination is tested and every property has all its runs: `npm run test:exhaustive`. */
 export const EXHAUSTIVE = process.env['EXHAUSTIVE'] === '1'
 
 interface Runs {
-  /** What a property needs to find a mistake that somebody makes. */
+  /** Enough to find a common mistake. */
   readonly usual: number
-  /** What it needs to find one in a corner. */
+  /** Enough to find one that needs a rare input. */
   readonly exhaustive: number
 }
 

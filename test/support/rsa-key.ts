@@ -5,7 +5,7 @@ const PRIMES = { 3072: ['modp14', 'modp2'], 4096: ['modp15', 'modp2'] } as const
 
 const EXPONENT = 65_537n
 
-/** An RSA key with so many bits, which is a secret of nobody. */
+/** An RSA key of this size, whose primes are public. */
 export function wellKnownRsaKey (bits: keyof typeof PRIMES): KeyObject {
   const [p, q] = PRIMES[bits].map(name => BigInt(`0x${getDiffieHellman(name).getPrime('hex')}`)) as [bigint, bigint]
   const d = inverse(EXPONENT, (p - 1n) * (q - 1n))
@@ -14,7 +14,7 @@ export function wellKnownRsaKey (bits: keyof typeof PRIMES): KeyObject {
   return createPrivateKey({ format: 'jwk', key: { kty: 'RSA', ...encoded } })
 }
 
-/** What gives 1 if it is multiplied by a number, modulo another. */
+/** The modular inverse, by the extended Euclidean algorithm. */
 function inverse (number: bigint, modulus: bigint): bigint {
   let [before, rest, first, second] = [modulus, number % modulus, 0n, 1n]
   while (rest !== 0n) {
