@@ -5,6 +5,7 @@ import { QueueEvents } from 'bullmq'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { Batch } from '../../schemas/index.js'
+import { batch as createBatch } from '../support/app.js'
 import { copyExample } from '../support/code-blocks.js'
 import { run, untilPrinted, WITHOUT_COVERAGE, type Program } from '../support/program.js'
 import { skipWithoutRedis, startRedis, type Redis } from '../support/redis.js'
@@ -31,14 +32,9 @@ const USAGE = {
 
 type Status = Batch['status']
 
-const batchOf = (id: string, status: Status) => ({
+const batchOf = (id: string, status: Status) => createBatch({
   id,
-  object: 'batch',
-  endpoint: '/v1/chat/completions',
-  input_file_id: 'file-1',
-  completion_window: '24h',
   status,
-  created_at: 1713894800,
   ...status !== 'in_progress' && status !== 'cancelling' && { request_counts: COUNTS, usage: USAGE }
 })
 

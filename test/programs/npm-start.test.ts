@@ -1,5 +1,3 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { run, WITHOUT_COVERAGE, type Program } from '../support/program.js'
@@ -13,33 +11,13 @@ const NPM_SIGNALS = [
   { signal: 'SIGTERM', sender: 'only npm gets it', target: 1 }
 ] as const
 
-const root = fileURLToPath(ROOT)
-
-/** What the build reads. */
-const SOURCES = ['lib', 'schemas', 'gateway', 'tsconfig.json', 'esbuild.config.js', 'package.json', 'package-lock.json']
-/** What it writes last. */
-const LAST_OUTPUT = join(root, 'gateway/dist/start.js')
-
-const filesIn = (path: string): string[] => statSync(path).isDirectory()
-  ? readdirSync(path).filter(name => !['dist', 'node_modules'].includes(name)).flatMap(name => filesIn(join(path, name)))
-  : [path]
-
-/** Whether the sources are as old as the last build. */
-function isBuilt (): boolean {
-  if (!existsSync(LAST_OUTPUT)) return false
-  const { mtimeMs: builtAt } = statSync(LAST_OUTPUT)
-  return SOURCES.flatMap(path => filesIn(join(root, path))).every(file => statSync(file).mtimeMs < builtAt)
-}
-
 t.test('npm start', async t => {
+  const root = fileURLToPath(ROOT)
   // As from a shell: without what the test runner adds.
   const { PATH, HOME } = process.env
   const env = { PATH, HOME, npm_config_update_notifier: 'false', ...WITHOUT_COVERAGE }
-  if (!isBuilt()) {
-    const { ended, stdout } = run(t, 'npm', ['run', 'build', '--prefix', root], env)
-    t.equal(await ended, 0, stdout())
-  }
-  t.ok(isBuilt(), 'the gateway is built')
+  const build = run(t, 'npm', ['run', 'build', '--prefix', root], env)
+  t.equal(await build.ended, 0, build.stdout())
 
   /** It is built already, so that only the script itself is run. */
   const npmStart = (held: HeldUpstream): Program =>

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import OpenAI from 'openai'
 import t, { type Test } from 'tap'
+import { batch } from '../support/app.js'
 import { copyExample } from '../support/code-blocks.js'
 import { noNginx, startNginxWith } from '../support/nginx.js'
 import { freePort, listening, refusing } from '../support/ports.js'
@@ -17,20 +18,8 @@ const EXAMPLE_PORTS = [3001, 3002, 3003]
 const CLIENTS = 12
 /** So many cancels are in progress at a replica when it ends. */
 const IN_PROGRESS = 4
-/** How long the provider takes for a cancel, so that the clients leave the processor to others. */
-const LATENCY_MS = 50
 
 type Status = 'in_progress' | 'cancelling' | 'cancelled'
-
-const batchOf = (id: string, status: Status) => ({
-  id,
-  object: 'batch',
-  endpoint: '/v1/chat/completions',
-  input_file_id: 'file-1',
-  completion_window: '24h',
-  status,
-  created_at: 1713894800
-})
 
 interface Held {
   readonly id: string
@@ -64,26 +53,25 @@ async function startProvider (t: Test): Promise<Provider> {
     const status = batches.get(id)
     if (status !== undefined) return { status: 400, body: { error: { message: `The batch is already ${status}.` } } }
     batches.set(id, id.startsWith('quick') ? 'cancelled' : 'cancelling')
-    return { body: batchOf(id, batches.get(id) as Status) }
+    return { body: batch({ id, status: batches.get(id) as Status }) }
   }
 
-  const read = (id: string): UpstreamResponse => ({ body: batchOf(id, batches.get(id) ?? 'in_progress') })
+  const read = (id: string): UpstreamResponse => ({ body: batch({ id, status: batches.get(id) ?? 'in_progress' }) })
 
   const { url } = await startUpstream(t, ({ method, path }: Recorded, response) => {
     const [, replica, , , id] = path.split('/') as [string, string, string, string, string]
     if (method === 'GET') return read(id)
     cancels.set(id, (cancels.get(id) ?? 0) + 1)
     const held = holding.get(replica)
-    const early = held === undefined || held.length % 2 === 0 ? cancel(id) : undefined
-    function release () {
-      const { status = 200, body } = early ?? cancel(id)
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-    }
-    if (held === undefined) {
-      setTimeout(release, LATENCY_MS)
-      return
-    }
-    held.push({ id, release })
+    if (held === undefined) return cancel(id)
+    const early = held.length % 2 === 0 ? cancel(id) : undefined
+    held.push({
+      id,
+      release () {
+        const { status = 200, body } = early ?? cancel(id)
+        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+      }
+    })
     arrivals.emit('held')
   })
 
