@@ -97,7 +97,7 @@ function partsOf ({ method, path }: Pick<Recorded, 'method' | 'path'>): Parts {
 
 /** The cancel and the read of a scenario, whose segments are `undefined` if the id or the account fills them. */
 function expectedParts ({ cancel, retrieve, base }: Scenario, id: string) {
-  const names = id.split('/').filter(name => /[\d-]/.test(name))
+  const names = decodeURIComponent(id).split('/').filter(name => /[\d-]/.test(name))
   return [cancel, retrieve].map(({ method, path }) => {
     const { segments, ...parts } = partsOf({ method, path: path.slice(base.length) })
     const isFilled = (segment: string) => names.some(name => segment === name || segment === `${name}:cancel`)
@@ -148,9 +148,10 @@ t.test('behind nginx only paths of the batch are seen', { skip: noNginx ?? false
   const { requests } = upstream
   const nginx = await startNginx(t, upstream.url)
   for (const fixture of FIXTURES) {
-    const { name, ids, hosts: { serverOptions }, scenarios: [scenario] } = fixture
-    const { id = ids.valid[0], base, headers } = scenario
-    const expected = expectedParts(scenario, id)
+    const { name, ids, hosts: { serverOptions }, scenarios } = fixture
+    const { id = ids.valid[0], base, headers } = scenarios[0]
+    // A hostile value may be a valid one of another scenario, such as a version of Azure's API.
+    const expected = scenarios.flatMap(scenario => expectedParts(scenario, scenario.id ?? ids.valid[0]))
     t.ok(expected.every(({ segments }) => segments.includes(undefined)), `${name}: the id is known in the path`)
     for (const [what, options, account] of [
       ['the client\'s key', {}, headers],
