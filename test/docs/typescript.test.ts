@@ -49,7 +49,7 @@ t.test('TypeScript compiles, and a mistake in it is reported', { timeout: 120_00
   ])
   t.equal(errors.length, 2, errors.join('\n'))
   const [another, wrong] = errors.sort()
-  t.match(wrong, /^node_modules\/\.blocks\/mistake\.ts\(2,14\): .*: Type .* is not assignable to type 'string'/)
+  t.match(wrong, /^node_modules\/\.blocks\/mistake\.mts\(2,14\): .*: Type .* is not assignable to type 'string'/)
   // `Batch` by its name instead of a list of its fields.
   t.match(another, /is not assignable to type 'Promise<(Batch|BatchResult<Batch \| null>) \| /)
 })

@@ -106,9 +106,8 @@ async function createReplica (t: Test, example: URL, provider: Provider, index: 
       OPENAI_API_KEY: 'sk-server',
       OPENAI_BASE_URL: `${provider.url}/${index}/v1`
     })
-    const ended = program.ended.then(code => { throw new Error(`It ended with ${code}: ${program.stderr()}`) })
-    ended.catch(() => {})
-    await Promise.race([listening(port), ended])
+    const { ended, stderr } = program
+    await listening(port, ended.then(code => { throw new Error(`Replica ${index} ended with ${code}: ${stderr()}`) }))
   }
 
   function signal (signal: NodeJS.Signals): Program {
@@ -137,7 +136,7 @@ interface Load {
 }
 
 /** Clients that cancel one batch after the other. Their own retries are off, so that only the proxy spares errors. */
-function startLoad (origin: string): Load {
+function startLoad (t: Test, origin: string): Load {
   const client = new OpenAI({ baseURL: `${origin}/v1`, apiKey: 'token-of-the-client', maxRetries: 0 })
   const results = new Map<string, unknown>()
   const stopping = new AbortController()
@@ -151,6 +150,7 @@ function startLoad (origin: string): Load {
   }
 
   const clients = Array.from({ length: CLIENTS }, cancelUntilStopped)
+  t.teardown(() => { stopping.abort() })
   return {
     results,
     async stop () {
@@ -170,7 +170,7 @@ t.test('replicas die and are replaced under load', { skip: noNginx ?? false, tim
   const example = await copyExample('replicas', 'examples-replicas')
   const replicas = await Promise.all(EXAMPLE_PORTS.map((_, index) => createReplica(t, example, provider, index)))
   await Promise.all(replicas.map(({ start }) => start()))
-  const load = startLoad(await startProxy(t, replicas))
+  const load = startLoad(t, await startProxy(t, replicas))
 
   for (const { index, signal, start } of replicas) {
     await provider.hold(index, IN_PROGRESS)

@@ -71,14 +71,9 @@ const importFrom = (folder: string, source: string) => source.replace(
   (_match, entry = '') => `'${folder}${ENTRIES[entry] as string}'`
 )
 
-/** A folder below node_modules has a package.json of its own. */
-async function makeFolder (): Promise<void> {
-  await mkdir(FOLDER, { recursive: true })
-  await writeFile(new URL('package.json', FOLDER), '{ "type": "module" }')
-}
-
+/** Test processes share the folder, so nothing in it is written by two of them. */
 async function write (name: string, source: string): Promise<URL> {
-  await makeFolder()
+  await mkdir(FOLDER, { recursive: true })
   const file = new URL(name.replace(/[^\w.-]+/g, '-'), FOLDER)
   await writeFile(file, source)
   return file
@@ -96,8 +91,8 @@ export async function runJavaScript (name: string, source: string): Promise<Reco
 export async function copyExample (folder: string, name: string): Promise<URL> {
   const from = new URL(`examples/${folder}/`, ROOT)
   const to = new URL(`${name}/`, FOLDER)
-  await makeFolder()
   await mkdir(to, { recursive: true })
+  await writeFile(new URL('package.json', to), '{ "type": "module" }')
   for (const { name: file } of (await readdir(from, { withFileTypes: true })).filter(entry => entry.isFile())) {
     await writeFile(new URL(file, to), importFrom('../../../build/', await readFile(new URL(file, from), 'utf8')))
   }
@@ -112,7 +107,7 @@ export async function runTypeScript (name: string, source: string): Promise<Reco
 
 /** Writes modules of TypeScript that import the sources of this package, and returns their files. */
 export const writeTypeScript = (blocks: ReadonlyArray<Pick<CodeBlock, 'place' | 'text'>>): Promise<URL[]> =>
-  Promise.all(blocks.map(({ place, text }) => write(`${place}.ts`, importFrom('../../', text))))
+  Promise.all(blocks.map(({ place, text }) => write(`${place}.mts`, importFrom('../../', text))))
 
 /** A request as `app.inject` takes it. */
 export interface Request {

@@ -61,6 +61,6 @@ export async function startNginxWith (t: Test, port: number, http: string): Prom
     await exited
     rmSync(folder, { recursive: true })
   })
-  await Promise.race([listening(port), exited.then(([code]) => { throw new Error(`nginx exited with ${code}`) })])
+  await listening(port, exited.then(([code]) => { throw new Error(`nginx exited with ${code}`) }))
   return `http://127.0.0.1:${port}`
 }

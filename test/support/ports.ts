@@ -20,9 +20,11 @@ export async function freePort (): Promise<number> {
   }
 }
 
-/** Resolves when something listens; the caller has to notice if nothing ever will. */
-export async function listening (port: number): Promise<void> {
-  while (!await connects(port)) await sleep(20)
+/** Resolves when something listens; rejects as `failing` does, which says that nothing ever will. */
+export async function listening (port: number, failing: Promise<never>): Promise<void> {
+  // It may also reject when nobody waits any more.
+  failing.catch(() => {})
+  while (!await connects(port)) await Promise.race([sleep(20), failing])
 }
 
 /** Resolves when nothing listens any more. */
