@@ -29,8 +29,8 @@ const AXES = [
   {
     name: 'request',
     title: 'Bytes of the request\'s body',
-    note: 'The plugin reads the body and drops it; the bare route parses it as JSON.',
-    values: [0, 1000, 100_000, 1_040_000],
+    note: 'The plugin reads the body and drops it, and refuses more than 16 KiB with a 413; the bare route parses it as JSON.',
+    values: [0, 1000, 10_000, 16_000],
     settings: (requestBytes) => ({ requestBytes })
   },
   {
