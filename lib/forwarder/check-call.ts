@@ -39,15 +39,15 @@ function compileCheck (schemas: HeaderSchemas): TypeCheck<TObject> {
   return check
 }
 
-/** Checks each header that is present by its schema. Throws `invalid_header`. */
+/** Checks each header that is present, and not empty, by its schema. Throws `invalid_header`. */
 export function checkHeaders (headers: IncomingHttpHeaders, schemas: HeaderSchemas): void {
   const check = compiled.get(schemas) ?? compileCheck(schemas)
   if (check.Check(headers)) return
-  for (const { path } of check.Errors(headers)) {
-    const name = path.slice(1)
-    // An empty header counts as absent.
-    if (headerOf(headers, name) === undefined) continue
-    throw invalidHeader(name, `is not valid. ${schemas[name]?.description ?? ''}`.trimEnd())
+  for (const [name, { description = '' }] of Object.entries(schemas)) {
+    const value = headerOf(headers, name)
+    if (value !== undefined && !check.Check({ [name]: value })) {
+      throw invalidHeader(name, `is not valid. ${description}`.trimEnd())
+    }
   }
 }
 
