@@ -24,7 +24,7 @@ const AUTHORIZATION = 'Bearer sk-bench-0123456789abcdef0123456789abcdef'
  */
 const NODE_FLAGS = ['--initial-old-space-size=32']
 
-/** Starts a subject on its core, afresh; resolves with its first 200. */
+/** Starts a process of a subject on its core; resolves with its first 200. */
 export async function startSubject (subject, upstream) {
   const port = await freePort()
   const { command, args, env, headers } = subject.launch({ port, upstream: upstream.origin })

@@ -20,7 +20,7 @@ export async function freePort (): Promise<number> {
   }
 }
 
-/** Resolves when something listens; rejects as `failing` does, which says that nothing ever will. */
+/** Resolves when something listens; rejects with the error of `failing`, which rejects if nothing ever will. */
 export async function listening (port: number, failing: Promise<never>): Promise<void> {
   // It may also reject when nobody waits any more.
   failing.catch(() => {})
