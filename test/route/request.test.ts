@@ -1,12 +1,13 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { connect, type AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { errorCodes, type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { forwardToProviders, openai, type BatchCall } from '../../lib/index.js'
-import { BATCH, buildWithoutPauses, cancel } from '../support/app.js'
+import { BATCH, build, buildWithoutPauses, cancel, withClock } from '../support/app.js'
 import { violations } from '../support/document.js'
 import { runs } from '../support/exhaustive.js'
+import { manualClock } from '../support/manual-clock.js'
 import { startUpstream } from '../support/upstream.js'
 
 const key = { authorization: 'Bearer sk-client' }
@@ -439,27 +440,40 @@ t.test('every body and content type is let in and ignored', async t => {
   t.equal((await cancel(app)).statusCode, 200)
 })
 
-t.test('the client\'s own patience ends its answer, not the cancel', async t => {
-  let finish = () => {}
-  const calls: BatchCall[] = []
-  const app = await buildWithoutPauses(t, {
+t.test('the client\'s own time limit ends its response, not the cancel', async t => {
+  const clock = manualClock()
+  const calls = new EventEmitter<{ call: [BatchCall, () => void] }>()
+  const app = await build(t, withClock(clock, {
     defaultProvider: 'x',
     timeout: 60,
-    forward: async call => { calls.push(call); await new Promise<void>(resolve => { finish = resolve }); return BATCH }
-  })
-  const late = await cancel(app, { headers: { 'x-portkey-request-timeout': '10' } })
+    forward: call => new Promise(resolve => { calls.emit('call', call, () => resolve(BATCH)) })
+  }))
+  /** Starts a cancel, and resolves once the forwarder has it. */
+  async function startCancel (headers: Record<string, string>) {
+    const [[call, finish], response] = await Promise.all([once(calls, 'call'), { promise: cancel(app, { headers }) }])
+    return { call: call as BatchCall, finish: finish as () => void, response: response.promise }
+  }
+
+  const { call, response } = await startCancel({ 'x-portkey-request-timeout': '10' })
+  const { signal } = call
+  await clock.advance(10)
+  const late = await response
   t.match(late.json(), { error: { code: 'upstream_timeout' } })
   t.strictSame(violations(late), [])
-  t.equal(calls[0]?.signal.aborted, false, 'the work goes on')
-  await once(calls[0]?.signal as AbortSignal, 'abort')
-  t.match(calls[0]?.signal.reason, { name: 'AbortError' }, 'and ends with the operation\'s own time')
-  t.equal((await cancel(app)).statusCode, 504)
-  t.equal(calls[1]?.signal.aborted, true, 'a signal that is asked for late has ended already')
+  t.equal(signal.aborted, false, 'the work goes on')
+  await clock.advance(50)
+  t.equal(signal.aborted, true)
+  t.match(signal.reason, { name: 'AbortError' }, 'and ends with the operation\'s own time')
 
-  const patient = cancel(app, { headers: { 'x-portkey-request-timeout': '0' } })
-  await new Promise(resolve => { setImmediate(resolve) })
-  finish()
-  t.equal((await patient).statusCode, 200, '0 is no limit')
+  const unlimited = await startCancel({})
+  await clock.advance(60)
+  t.equal((await unlimited.response).statusCode, 504)
+  t.equal(unlimited.call.signal.aborted, true, 'a signal that is asked for late has ended already')
+
+  const patient = await startCancel({ 'x-portkey-request-timeout': '0' })
+  await clock.advance(20)
+  patient.finish()
+  t.equal((await patient.response).statusCode, 200, '0 is no limit')
 })
 
 t.test('a client that repeats calls by itself gets one cancel each', async t => {
