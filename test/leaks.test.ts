@@ -17,8 +17,8 @@ import { startUpstream, type Recorded, type UpstreamResponse } from './support/u
 
 /*
  * A secret of its own in every place where one can stand, and a search of everything that comes out: responses, log
- * lines of every level, diagnostics messages, and errors with all that can be reached from them. Each two of place, form
- * and way to call meet; `npm run test:exhaustive` makes every call.
+ * lines of every level, diagnostics messages, and errors with all that can be reached from them. Each two of provider,
+ * place, form and way to call meet; `npm run test:exhaustive` makes every call.
  */
 
 /** Pauses pass a hundred times faster; waits and time limits ten times, which a busy machine keeps, too. */
@@ -98,6 +98,8 @@ const secretParts = (value: string | string[]) => [
 interface Caller {
   readonly name: string
   readonly server: string
+  /** The server, and which of its clients. */
+  readonly way: string
   readonly isServer: boolean
   readonly provider: (baseUrl: string) => Provider
   readonly headers: Headers
@@ -109,9 +111,10 @@ function callersOf (name: string, { servers, clients }: Credentials): Caller[] {
   return Object.entries(servers).filter(([, { wire, isServer }]) => !isServer || wire !== undefined)
     .flatMap(([server, { isServer, decides = [], make }]) => {
       const usable = isServer || decides.length > 0 ? [{ headers: {} }] : clients.filter(complete)
-      return usable.map(client => ({
+      return usable.map((client, index) => ({
         name,
         server,
+        way: `${server} ${index}`,
         isServer,
         provider: (baseUrl: string) => make({ baseUrl }),
         headers: { authorization: 'Bearer client-s3cret-1', ...client.headers, ...FORWARDED }
@@ -135,9 +138,11 @@ interface RepeatedCall {
 const callsOf = (caller: Caller): RepeatedCall[] => Object.entries(caller.isServer ? SERVER_REPEATS : REPEATS)
   .flatMap(([what, repeat]) => (['route', 'code'] as const).map(via => ({ caller, what, repeat, via })))
 
-const selectCalls = (calls: readonly RepeatedCall[]) => selectRows(calls, {
+const CALLERS = FIXTURES.flatMap(({ name, credentials }) => callersOf(name, credentials))
+
+const REPEATED_CALLS = selectRows(CALLERS.flatMap(callsOf), {
   strength: 2,
-  valuesOf: ({ caller, what, via }) => [caller, what, via],
+  valuesOf: ({ caller: { name, way }, what, via }) => [name, way, what, via],
   kindOf: () => ''
 })
 
@@ -147,12 +152,12 @@ t.test('what a provider repeats', async t => {
   const forwardTo = (provider: Provider) =>
     forwardToProviders({ providers: { [provider.name]: provider }, forwardHeaders: ['x-tenant-token'] })
   let calls = 0
-  for (const { name, credentials, ids: { valid: [batchId] } } of FIXTURES) {
+  for (const { name, ids: { valid: [batchId] } } of FIXTURES) {
     const found: string[] = []
     const secrets = new Set<string>()
     const forwarders = new Map<Caller, BatchForwarder>()
     const apps = new Map<Caller, FastifyInstance>()
-    for (const { caller, what, repeat, via } of selectCalls(callersOf(name, credentials).flatMap(callsOf))) {
+    for (const { caller, what, repeat, via } of REPEATED_CALLS.filter(call => call.caller.name === name)) {
       const forward = forwarders.get(caller) ?? forwardTo(caller.provider(upstream.url))
       forwarders.set(caller, forward)
       upstream.requests.length = 0

@@ -3,8 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { listenFault, readEnvironment } from '../../gateway/environment.js'
 import { originOf } from '../../gateway/gateway.js'
-import { WITHOUT_COVERAGE } from '../support/program.js'
-import { ask, DOCUMENTED, listen, originFrom, runMain, start } from './program.js'
+import { ask, DOCUMENTED, listen, originFrom, runMain, startUncovered } from './program.js'
 
 const DEFAULTS = {
   host: '127.0.0.1',
@@ -97,7 +96,7 @@ t.test('what cannot work is said in one sentence, and the program ends with 1', 
     t.match(stderr, message)
     t.equal(stdout, '')
   }
-  const { stdout, stderr, ended } = start(t, { ...WITHOUT_COVERAGE, PORT: String(port) })
+  const { stdout, stderr, ended } = startUncovered(t, { PORT: String(port) })
   t.equal(await ended, 1)
   t.equal(stderr(), IN_USE)
   t.equal(stdout(), '')
@@ -105,7 +104,7 @@ t.test('what cannot work is said in one sentence, and the program ends with 1', 
 
 t.test('the program prints where it is, works as printed, and ends cleanly', async t => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    const program = start(t, WITHOUT_COVERAGE)
+    const program = startUncovered(t)
     const { child, stdout, ended } = program
     await originFrom(program)
     t.match(stdout(), /^fastify-batch-cancel listens on http:\/\/127\.0\.0\.1:\d+\n/)

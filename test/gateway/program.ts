@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { createGateway, type GatewayOptions } from '../../gateway/gateway.js'
 import { main } from '../../gateway/main.js'
-import { run, type Program } from '../support/program.js'
+import { run, WITHOUT_COVERAGE, type Program } from '../support/program.js'
 import { ROOT } from '../support/root.js'
 import type { Upstream } from '../support/upstream.js'
 
@@ -70,6 +70,9 @@ const ENV: NodeJS.ProcessEnv = { ...process.env, PORT: '0', NODE_DISABLE_COMPILE
 /** Runs the program as `npm start` does, but from its source, and without a compile cache unless `env` says so. */
 export const start = (t: Test, env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Program =>
   run(t, process.execPath, [START, ...args], { ...ENV, ...env })
+
+/** The same without coverage, which doubles the time of a start: for what another test covers. */
+export const startUncovered: typeof start = (t, env, args) => start(t, { ...WITHOUT_COVERAGE, ...env }, args)
 
 /** The same in a shell that passes no signal on, whatever shell it is. */
 export const startInShell = (t: Test, env: Record<string, string>): Program => run(

@@ -12,13 +12,13 @@ import {
   type ShutdownOptions
 } from '../../gateway/shutdown.js'
 import { cancelsInFlight, COMPLETE, holdingUpstream, trusting } from './held-upstream.js'
-import { connectTo, listen, originFrom, start, startInShell, untilReported } from './program.js'
+import { connectTo, listen, originFrom, start, startInShell, startUncovered, untilReported } from './program.js'
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 for (const signal of SIGNALS) {
   t.test(`${signal} closes idle and half-sent connections at once`, { timeout: 30_000 }, async t => {
-    const { child, ended, ...program } = start(t)
+    const { child, ended, ...program } = startUncovered(t)
     const origin = await originFrom({ child, ended, ...program })
     const silent = await connectTo(t, origin)
     const half = await connectTo(t, origin)
@@ -53,7 +53,7 @@ for (const signal of SIGNALS) {
 
 t.test('running cancels finish, on connections that would be kept alive', { timeout: 30_000 }, async t => {
   const held = await holdingUpstream(t)
-  const program = start(t, trusting(held))
+  const program = startUncovered(t, trusting(held))
   const origin = await originFrom(program)
   const clients = await cancelsInFlight(t, origin, held, 5)
   const idle = await connectTo(t, origin)
@@ -71,7 +71,7 @@ t.test('running cancels finish, on connections that would be kept alive', { time
 
 t.test('a half-sent request behind a running cancel is dropped, the cancel is not', { timeout: 30_000 }, async t => {
   const held = await holdingUpstream(t)
-  const program = start(t, trusting(held))
+  const program = startUncovered(t, trusting(held))
   const origin = await originFrom(program)
   const [client] = await cancelsInFlight(t, origin, held, 1)
   const idle = await connectTo(t, origin)
@@ -87,7 +87,7 @@ t.test('a half-sent request behind a running cancel is dropped, the cancel is no
 
 t.test('a second signal is reported and loses no cancel', { timeout: 30_000 }, async t => {
   const held = await holdingUpstream(t)
-  const program = start(t, trusting(held))
+  const program = startUncovered(t, trusting(held))
   const origin = await originFrom(program)
   const clients = await cancelsInFlight(t, origin, held, 20)
   const idle = await connectTo(t, origin)
