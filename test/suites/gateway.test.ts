@@ -1,3 +1,3 @@
-import { runFolders } from '../support/suite.js'
+import { runSuite } from '../support/suite.js'
 
-await runFolders(['gateway'])
+await runSuite('gateway')

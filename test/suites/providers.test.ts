@@ -1,5 +1,3 @@
-import { runFolders } from '../support/suite.js'
+import { runSuite } from '../support/suite.js'
 
-/* The longest ones have a process each: see package.json. */
-
-await runFolders(['providers'], { except: ['credentials.test.js', 'faults.test.js'] })
+await runSuite('providers')

@@ -3,23 +3,32 @@ import { ROOT } from './root.js'
 
 const TESTS = new URL('build/test/', ROOT)
 
-/** Folders whose tests have processes of their own; those of every other folder run together. */
-const SEPARATE = ['docs', 'examples', 'gateway', 'programs', 'providers', 'route', 'sandbox', 'suites', 'testing']
-
-export const otherFolders = () => {
-  const folders = readdirSync(TESTS, { withFileTypes: true }).filter(entry => entry.isDirectory())
-  return ['.', ...folders.map(({ name }) => name)].filter(name => !SEPARATE.includes(name))
+/**
+ * Which files run together in one process, one after another: a file belongs to the first suite that it matches. To
+ * start a process takes longer than most files do, so there are as many suites as run at the same time, with about the
+ * same amount of work each.
+ */
+const SUITES = {
+  typescript: /^docs\/typescript\./,
+  gateway: /^(?:docs|examples|gateway|testing)\//,
+  route: /^(?:route\/|providers\/(?:credentials|faults)\.)/,
+  providers: /^(?:providers\/|leaks\.)/,
+  /** With scripts of their own. */
+  none: /^(?:programs|suites)\//,
+  core: /^/
 }
 
-/**
- * Runs all test files of some folders below `test`, one after another in this process: to start a process for each
- * takes longer than most of them do.
- */
-export async function runFolders (folders: readonly string[], { except = [] }: { except?: readonly string[] } = {}) {
-  for (const folder of folders) {
-    const names = readdirSync(new URL(folder, TESTS)).filter(name => name.endsWith('.test.js'))
-    for (const name of names.filter(name => !except.includes(name)).sort()) {
-      await import(new URL(`${folder}/${name}`, TESTS).href)
-    }
+export type Suite = keyof typeof SUITES
+
+/** Runs all test files of a suite. */
+export async function runSuite (suite: Exclude<Suite, 'none'>): Promise<void> {
+  for (const file of testFiles()) {
+    const [name] = Object.entries(SUITES).find(([, pattern]) => pattern.test(file)) as [Suite, RegExp]
+    if (name === suite) await import(new URL(file, TESTS).href)
   }
 }
+
+const testFiles = () => readdirSync(TESTS, { recursive: true, encoding: 'utf8' })
+  .map(file => file.replaceAll('\\', '/'))
+  .filter(file => file.endsWith('.test.js'))
+  .sort()
