@@ -190,7 +190,7 @@ function falseClaims (
 }
 
 /** Each 5xx alone is rare. */
-const kindOf = (status: number) => status >= 500 ? '5xx' : String(status)
+const statusKind = (status: number) => status >= 500 ? '5xx' : String(status)
 
 t.test('whatever happens on the way, the answer is true', async t => {
   const seen = new Map<string, number>()
@@ -221,7 +221,7 @@ t.test('whatever happens on the way, the answer is true', async t => {
     const { outcome } = end
     const kind = outcome instanceof BatchCancelError
       ? outcome.code
-      : outcome instanceof Error ? kindOf(outcome.statusCode) : outcome.source
+      : outcome instanceof Error ? statusKind(outcome.statusCode) : outcome.source
     seen.set(kind, (seen.get(kind) ?? 0) + 1)
   }), runs({ usual: 1000, exhaustive: 10_000 }))
   for (const kind of [

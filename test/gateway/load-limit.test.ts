@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { originOf } from '../../gateway/gateway.js'
 import { cancelsInFlight, COMPLETE, holdingUpstream } from './held-upstream.js'
@@ -34,7 +33,7 @@ t.test('a saturated event loop refuses new requests, and aborts none', { timeout
   await running?.received(COMPLETE)
   t.match(running?.text(), /^HTTP\/1\.1 200 /)
 
-  while (app.isUnderPressure()) await setTimeout(10)
+  while (app.isUnderPressure()) await turn()
   t.equal(await statusOf('/docs/'), 200, 'and it recovers')
 })
 

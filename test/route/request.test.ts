@@ -465,10 +465,10 @@ t.test('the client\'s own time limit ends its response, not the cancel', async t
   t.equal(signal.aborted, true)
   t.match(signal.reason, { name: 'AbortError' }, 'and ends with the operation\'s own time')
 
-  const unlimited = await startCancel({})
+  const withoutLimit = await startCancel({})
   await clock.advance(60)
-  t.equal((await unlimited.response).statusCode, 504)
-  t.equal(unlimited.call.signal.aborted, true, 'a signal that is asked for late has ended already')
+  t.equal((await withoutLimit.response).statusCode, 504)
+  t.equal(withoutLimit.call.signal.aborted, true, 'a signal that is asked for late has ended already')
 
   const patient = await startCancel({ 'x-portkey-request-timeout': '0' })
   await clock.advance(20)
